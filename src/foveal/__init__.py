@@ -1,0 +1,62 @@
+"""From your own images to a convolutional network you understand and can ship.
+
+The verbs are `look`, `train`, `resume`, `evaluate`, `predict`, `load` and `describe`; the command line has the same.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foveal.api import describe, evaluate, load, look, predict, resume, resuming, train, training
+    from foveal.engine.predictor import Predictor
+    from foveal.errors import FovealError
+    from foveal.recipe import InputContract, Recipe
+    from foveal.report import Report
+    from foveal.run import Run
+    from foveal.types import Dataset, Finding, Score
+
+__all__ = [
+    "Dataset",
+    "Finding",
+    "FovealError",
+    "InputContract",
+    "Predictor",
+    "Recipe",
+    "Report",
+    "Run",
+    "Score",
+    "describe",
+    "evaluate",
+    "load",
+    "look",
+    "predict",
+    "resume",
+    "resuming",
+    "train",
+    "training",
+]
+
+_HOMES = {
+    "Dataset": "types",
+    "Finding": "types",
+    "FovealError": "errors",
+    "InputContract": "recipe",
+    "Predictor": "engine.predictor",
+    "Recipe": "recipe",
+    "Report": "report",
+    "Run": "run",
+    "Score": "types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Names load when first used: `foveal --help` and `import foveal` must not wait for torch.
+    if name not in __all__:
+        raise AttributeError(f"module 'foveal' has no attribute {name!r}")
+    value = getattr(import_module(f"foveal.{_HOMES.get(name, 'api')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

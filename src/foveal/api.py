@@ -1,0 +1,443 @@
+"""The verbs. Command line, studio and scripts all go through these; there is no second way.
+
+Looking at images does not need torch; what trains, evaluates or predicts imports it when called.
+"""
+
+import glob
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveal.errors import FovealError, RunError, UnreadableImage
+from foveal.events import Event, Started
+from foveal.extras import extra
+from foveal.files import write_atomic, write_folder
+from foveal.recipe import InputContract, Recipe, named_recipe
+from foveal.run import CUSTOM_NET, Run, free_run_path
+from foveal.task import Examples, Prediction, Task
+from foveal.types import SPLITS, Dataset, Source
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foveal.engine.devices import Device
+    from foveal.engine.predictor import Predictor
+    from foveal.nets.describe import Description
+    from foveal.report import Report
+
+    Net = str | Sequence[object] | nn.Module
+
+__all__ = [
+    "FileAnswer",
+    "describe",
+    "evaluate",
+    "load",
+    "look",
+    "predict",
+    "propose_split",
+    "report_of",
+    "resume",
+    "resuming",
+    "train",
+    "training",
+]
+
+THUMBNAIL_SIDE = 128
+
+
+def look(source: "str | Path | Source" = "digits", *, task: str = "classification") -> Dataset:
+    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
+
+    Args:
+        source: a folder of class folders, an archive of one, or a built-in set (`digits`, `cifar10`, `cifar100`).
+
+    Raises:
+        SourceError: there is nothing usable there; the message says what was found.
+    """
+    from foveal.data import look as look_at
+    from foveal.tasks import named_task
+
+    with extra("train"):
+        return look_at(source, named_task(task))
+
+
+def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> Dataset:
+    """The division into train, validation and test that training with that recipe would use."""
+    from foveal.data import divide
+
+    named = named_recipe(recipe, dataset)
+    return divide(dataset, validation=named.validation, test=named.test, seed=seed)
+
+
+def training(
+    source: "str | Path | Source | Dataset" = "digits",
+    *,
+    task: str = "classification",
+    recipe: str | Recipe | None = None,
+    net: "Net | None" = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    save_every: float = 30.0,
+    **changes: Any,
+) -> Iterator[Event]:
+    """`train` as a generator of events, `Started` to `Finished`; closing it saves the state and stops.
+
+    The test split is not looked at: that is `evaluate`'s.
+
+    Raises:
+        FovealError: as `train`, before the first event where the mistake can be known by then.
+    """
+    with extra("train"):
+        from foveal.engine.devices import choose_device, environment, resolve_precision
+        from foveal.engine.predictor import network_for
+    from foveal.data import divide, write_split
+    from foveal.tasks import named_task
+
+    record = named_task(task)
+    dataset = source if isinstance(source, Dataset) else look(source, task=task)
+    chosen = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
+    on = choose_device(device)
+    module, line = _net_of(net, chosen)
+    chosen = chosen.changed(**{"task": task, "net": line, **changes})
+    chosen = chosen.changed(precision=resolve_precision(chosen.precision, on))
+    dataset = divide(dataset, validation=chosen.validation, test=chosen.test, seed=chosen.seed)
+    network = network_for(chosen, record, dataset.labels, module)
+
+    path = Path(out) if out is not None else free_run_path(Path("runs"), dataset.source.name)
+    info = {
+        "task": task,
+        "source": dataset.source.spec,
+        "source_name": dataset.source.name,
+        "labels": list(dataset.labels),
+        "fingerprint": dataset.fingerprint,
+        "environment": environment(on),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+    def fill(folder: Path) -> None:
+        write_atomic(folder / "recipe.json", chosen.model_dump_json(indent=2) + "\n")
+        write_atomic(folder / "run.json", json.dumps(info, indent=2) + "\n")
+        write_split(dataset, folder / "split.csv")
+
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+    try:
+        write_folder(path, fill)
+    except FileExistsError:
+        raise RunError(
+            f"{path} is already there, and nothing is overwritten.",
+            remedy=f"Choose another --out, or go on with it: foveal resume {path}",
+        ) from None
+    return _events(Run(path), record, chosen, dataset, network, on, save_every)
+
+
+def train(
+    source: "str | Path | Source | Dataset" = "digits",
+    *,
+    task: str = "classification",
+    recipe: str | Recipe | None = None,
+    net: "Net | None" = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    save_every: float = 30.0,
+    on_event: Callable[[Event], object] = lambda event: None,
+    **changes: Any,
+) -> Run:
+    """Train a network on somebody's images, then measure it on the test split, once.
+
+    Args:
+        source: as for `look`, or a `Dataset`.
+        task: what to learn.
+        recipe: a named recipe, or one of your own; the task's default when left out.
+        net: a line (`32c3-mp2-128n`), a zoo name, a sequence of `foveal.nets` layers, or a `torch.nn.Module` that maps
+            normalised (B, C, H, W) pixels to (B, outputs); the recipe's when left out.
+        out: the run's folder; `runs/NAME-N` when left out. Must not be there yet.
+        device: `auto`, `cpu`, `cuda`, `mps`.
+        save_every: seconds between checkpoints within an epoch.
+        on_event: is shown each event, for a progress display.
+        changes: fields of the recipe to change (`epochs=5, seed=1`).
+
+    Raises:
+        FovealError: the images, the net, the recipe or the folder will not do; the message says which and why.
+        NonFiniteLoss: the loss became NaN; the last good state is kept.
+    """
+    events = training(
+        source, task=task, recipe=recipe, net=net, out=out, device=device, save_every=save_every, **changes
+    )
+    return _finish(events, net, on_event)
+
+
+def resuming(run: str | Path | Run, *, net: "nn.Module | None" = None, save_every: float = 30.0) -> Iterator[Event]:
+    """`resume` as a generator of events."""
+    with extra("train"):
+        from foveal.engine.devices import choose_device, environment
+        from foveal.engine.predictor import network_for
+
+    run = Run.open(run)
+    was = run.info["environment"]
+    device = choose_device(was["device"], was["threads"])
+    record, dataset = _task_and_data(run)
+    network = network_for(run.recipe, record, dataset.labels, net)
+    now = environment(device)
+    changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now.get(key)]
+    notes = (f"the result can differ in the last bits: {'; '.join(changed)}",) if changed else ()
+    return _events(run, record, run.recipe, dataset, network, device, save_every, notes)
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    net: "nn.Module | None" = None,
+    save_every: float = 30.0,
+    on_event: Callable[[Event], object] = lambda event: None,
+) -> Run:
+    """Go on with a run that was stopped or killed, to the bits it would have had (same machine, threads, versions).
+
+    Args:
+        net: the user's own module again, where the run was made with one.
+
+    Raises:
+        RunError: there is no run, or the images have changed since.
+    """
+    return _finish(resuming(run, net=net, save_every=save_every), net, on_event)
+
+
+def evaluate(run: str | Path | Run, *, net: "nn.Module | None" = None, verb: str = "evaluate") -> "Report":
+    """Measure a finished run on its test split, count the look, and write report.json and report.html.
+
+    Raises:
+        RunError: training has not finished, or the images have changed since.
+    """
+    with extra("train"):
+        from foveal.data.cache import pixels
+        from foveal.engine.devices import choose_device
+        from foveal.engine.infer import infer
+        from foveal.engine.predictor import trained_network
+        from foveal.report import build_report, write_page
+
+    run = Run.open(run)
+    record, dataset = _task_and_data(run)
+    device = choose_device()
+    network = trained_network(run, record, device, net)
+    array = pixels(dataset, record.reader, run.recipe.input)
+    looks = run.count_look(verb)
+    outputs = infer(network, array, dataset.rows("test"), device.torch)
+    measurement = record.measure(
+        outputs, _examples(dataset, array, "test"), _examples(dataset, array, "train"), dataset.labels, run.recipe.seed
+    )
+    report = build_report(
+        measurement,
+        task=record,
+        looks=looks,
+        recipe=run.recipe.model_dump(mode="json"),
+        data=describe_data(dataset),
+        environment=run.info["environment"],
+        history=run.history(),
+    )
+    report.write(run.report)
+    thumbnails = {mistake.file: _thumbnail(dataset, record, mistake.file) for mistake in measurement.mistakes}
+    write_page(report, thumbnails, run.report / "report.html")
+    return report
+
+
+def report_of(run: str | Path | Run, *, net: "nn.Module | None" = None) -> "Report":
+    """The report that a finished run has; where it has none yet, made now, as the end of training."""
+    with extra("train"):
+        from foveal.report import Report
+
+    run = Run.open(run)
+    path = run.report / "report.json"
+    return Report.read(path) if path.is_file() else evaluate(run, net=net, verb="train")
+
+
+def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str = "auto") -> "Predictor":
+    """A finished run's network, ready to answer: `load(run)("photo.jpg").label`.
+
+    Raises:
+        RunError: there is no finished run.
+    """
+    with extra("train"):
+        from foveal.engine.devices import choose_device
+        from foveal.engine.predictor import Predictor, trained_network
+    from foveal.tasks import named_task
+
+    run = Run.open(run)
+    record = named_task(run.info["task"])
+    on = choose_device(device)
+    return Predictor(run, record, trained_network(run, record, on, net), on, tuple(run.info["labels"]))
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """What the network says of one file, or why the file cannot be read: exactly one of the two."""
+
+    file: str
+    prediction: Prediction | None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"file": self.file, **(self.prediction.as_dict() if self.prediction else {"error": self.error})}
+
+
+def predict(
+    run: "str | Path | Run | Predictor", images: str | Path | Iterable[str | Path], *, net: "nn.Module | None" = None
+) -> Iterator[FileAnswer]:
+    """An answer a file, in order, as they come.
+
+    Args:
+        run: a finished run, or what `load` gave.
+        images: files, folders (all files in them, at any depth) and glob patterns.
+
+    Raises:
+        FovealError: a path or pattern matches nothing.
+    """
+    files = _files(images)
+    predictor = load(run, net=net) if isinstance(run, str | Path | Run) else run
+    return (
+        FileAnswer(file, None, answer.message) if isinstance(answer, UnreadableImage) else FileAnswer(file, answer)
+        for file, answer in zip(files, predictor.many(files), strict=True)
+    )
+
+
+def describe(
+    net: "Net" = "cookbook", *, input: tuple[int, int, int] = (32, 32, 3), outputs: int = 10
+) -> "Description":  # noqa: A002
+    """Layer by layer: output shape, parameters, FLOPs, receptive field, and what dense layers would need.
+
+    Args:
+        net: as for `train`.
+        input: height, width, channels.
+        outputs: numbers the output layer gives, such as classes.
+
+    Raises:
+        NetError: the net cannot be built on that input; the message names the token.
+    """
+    from foveal.nets import describe as describe_net
+
+    if isinstance(net, str | Sequence):
+        return describe_net(net, input, outputs)
+    with extra("train"):
+        from foveal.nets.describe_module import describe_module
+    return describe_module(net, input)
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What `look --json` prints and a report keeps: counts by label and split, sizes, modes, findings."""
+    labels = {label: int((dataset.targets == k).sum()) for k, label in enumerate(dataset.labels)}
+    smallest, median, largest = (
+        [int(v) for v in f(dataset.sizes, axis=0)] for f in (np.min, np.median, np.max)
+    )
+    return {
+        "source": dataset.source.spec,
+        "images": len(dataset),
+        "labels": labels,
+        "splits": {name: len(dataset.rows(name)) for name in SPLITS},
+        "given": list(dataset.given),
+        "sizes": {"smallest": smallest, "median": median, "largest": largest},
+        "channels": dataset.channels,
+        "modes": dataset.modes,
+        "findings": [finding.as_dict() for finding in dataset.findings],
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def _events(
+    run: Run,
+    task: Task,
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Any,
+    device: "Device",
+    save_every: float,
+    notes: tuple[str, ...] = (),
+) -> Iterator[Event]:
+    from foveal.data.cache import pixels
+    from foveal.engine.train import TrainingSet, train
+
+    array = pixels(dataset, task.reader, recipe.input)
+    data = TrainingSet(array, dataset.targets, dataset.rows("train"), dataset.rows("validation"), dataset.files)
+    events = train(network, task.answer, recipe, data, run, device, save_every)
+    started = next(events)
+    assert isinstance(started, Started)
+    yield replace(started, notes=notes + started.notes)
+    yield from events
+
+
+def _finish(events: Iterator[Event], net: Any, on_event: Callable[[Event], object]) -> Run:
+    """Run a training to its end and evaluate it, unless that was done before."""
+    run = None
+    for event in events:
+        if isinstance(event, Started):
+            run = Run(event.run)
+        on_event(event)
+    assert run is not None
+    report_of(run, net=_net_of(net, run.recipe)[0])
+    return run
+
+
+def _net_of(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]":
+    """The user's module if it is one, and the line that stands for the net in the recipe."""
+    from foveal.nets import Net, expand
+
+    if net is None:
+        return None, expand(recipe.net) if recipe.net != CUSTOM_NET else CUSTOM_NET
+    if isinstance(net, str):
+        return None, expand(net)
+    if isinstance(net, Sequence):
+        return None, str(Net(net))
+    return net, CUSTOM_NET
+
+
+def _task_and_data(run: Run) -> tuple[Task, Dataset]:
+    """The run's task and its images as they were divided.
+
+    Raises:
+        RunError: the images are not those of the run.
+    """
+    from foveal.data import read_split
+    from foveal.tasks import named_task
+
+    dataset = look(run.info["source"], task=run.info["task"])
+    dataset = read_split(run.split, dataset)
+    if dataset.fingerprint != run.info["fingerprint"]:
+        raise RunError(
+            f"The images in {run.info['source']} are not those that {run.path} was trained on: their content changed.",
+            remedy="Bring the old images back, or train again.",
+        )
+    return named_task(run.info["task"]), dataset
+
+
+def _examples(dataset: Dataset, array: np.ndarray, split: Any) -> Examples:
+    rows = dataset.rows(split)
+    return Examples([dataset.files[row] for row in rows], array[rows], dataset.targets[rows])
+
+
+def _thumbnail(dataset: Dataset, task: Task, file: str) -> np.ndarray:
+    image = task.reader.read(dataset.source.read(file))
+    scale = min(1.0, THUMBNAIL_SIDE / max(image.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")
+    return task.reader.prepare(image, contract)[0]
+
+
+def _files(images: str | Path | Iterable[str | Path]) -> list[str]:
+    """Folders and patterns to the files they hold; a file that is named stays, readable or not."""
+    files: list[str] = []
+    for image in [images] if isinstance(images, str | Path) else images:
+        path = Path(image)
+        if path.is_dir():
+            found = sorted(str(p) for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        elif path.exists():
+            found = [str(image)]
+        else:
+            found = sorted(p for p in glob.glob(str(image), recursive=True) if Path(p).is_file())
+        if not found:
+            what = "a folder without files" if path.is_dir() else "nothing"
+            raise FovealError(f"Expected an image, a folder or a pattern, found {what} at {str(image)!r}.")
+        files += found
+    return files

@@ -1,0 +1,214 @@
+"""One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["INTERRUPTED", "app"]
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="foveal",
+    help="From your own images to a convolutional network you understand and can ship.",
+    epilog="Start with: [bold]foveal train[/bold] (the digits that ship with scikit-learn), "
+    "or [bold]foveal look my-photos/[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SOURCE = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder of class folders, a .zip or .tar of one, or a built-in set: digits, cifar10, cifar100.",
+    ),
+]
+RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
+TASK = Annotated[str, typer.Option("--task", help="What to learn.")]
+SAVE_EVERY = Annotated[
+    float, typer.Option("--save-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"foveal {version('foveal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command(epilog="Examples: [bold]foveal look photos/[/bold] · [bold]foveal look photos.zip --json[/bold]")
+def look(source: SOURCE = "digits", task: TASK = "classification", as_json: JSON = False) -> None:
+    """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
+    from foveal.api import describe_data, look, propose_split
+    from foveal.cli import show
+    from foveal.errors import SplitError
+
+    with show.working(f"looking at {source}"):
+        dataset = look(source, task=task)
+    note = ""
+    try:
+        dataset = propose_split(dataset)
+    except SplitError as error:
+        note = str(error)
+    data = describe_data(dataset)
+    show.json_object(data) if as_json else show.data(data, dataset, note)
+
+
+@app.command(
+    epilog="Examples: [bold]foveal train[/bold] · [bold]foveal train photos/ --epochs 30[/bold] · "
+    "[bold]foveal train cifar10 --recipe cookbook[/bold] · "
+    "[bold]foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005[/bold]"
+)
+def train(
+    source: SOURCE = "digits",
+    task: TASK = "classification",
+    recipe: Annotated[
+        str | None, typer.Option(help="A named recipe: default, cookbook, cookbook-dropout.", show_default="default")
+    ] = None,
+    net: Annotated[
+        str | None,
+        typer.Option(metavar="LINE", help="The network in one line, or cookbook, lenet5, vgg-small, resnet9."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    validation: Annotated[
+        float | None, typer.Option(metavar="F", help="Share of the non-test images held out for validation.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of split, initial weights, order, augmentation and dropout.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better one on validation.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change any other field of the recipe; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder.", show_default="runs/NAME-N")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    save_every: SAVE_EVERY = 30.0,
+    as_json: JSON = False,
+) -> None:
+    """Train a network on your images, then measure it once on the test images kept aside."""
+    from foveal.api import training
+    from foveal.cli import show
+
+    flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
+    changes = {name: value for name, value in flags.items() if value is not None} | _settings(settings or [])
+    with show.working(f"looking at {source}"):
+        events = training(
+            source, task=task, recipe=recipe, net=net, out=out, device=device, save_every=save_every, **changes
+        )
+    _train(events, as_json)
+
+
+@app.command(epilog="Example: [bold]foveal resume runs/digits-1[/bold]")
+def resume(run: RUN, save_every: SAVE_EVERY = 30.0, as_json: JSON = False) -> None:
+    """Go on with a run that was stopped or killed; the result is the one it would have had."""
+    from foveal.api import resuming
+    from foveal.cli import show
+
+    with show.working(f"opening {run}"):
+        events = resuming(run, save_every=save_every)
+    _train(events, as_json)
+
+
+@app.command(epilog="Example: [bold]foveal evaluate runs/digits-1 --json[/bold]")
+def evaluate(run: RUN, as_json: JSON = False) -> None:
+    """Measure a run on its test images, counting the look, and write its report."""
+    from foveal.api import evaluate
+    from foveal.cli import show
+
+    with show.working(f"evaluating {run}"):
+        report = evaluate(run)
+    show.json_object(report.as_dict()) if as_json else show.report(report, run)
+
+
+@app.command(
+    epilog="Examples: [bold]foveal predict runs/photos-1 new.jpg[/bold] · "
+    "[bold]foveal predict runs/photos-1 inbox/ --json[/bold] · [bold]foveal predict runs/photos-1 'shots/*.png'[/bold]"
+)
+def predict(
+    run: RUN,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Say what is on images: label and probability for each file."""
+    from foveal.api import predict
+    from foveal.cli import show
+
+    failed = 0
+    for answer in predict(run, images):
+        failed += answer.prediction is None
+        show.json_object(answer.as_dict()) if as_json else show.answer(answer)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples: [bold]foveal describe cookbook --input 32x32x3[/bold] · "
+    "[bold]foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1[/bold]"
+)
+def describe(
+    net: Annotated[str, typer.Argument(metavar="NET", help="A line, or cookbook, lenet5, vgg-small, resnet9.")] = "cookbook",
+    size: Annotated[str, typer.Option("--input", metavar="HxWxC", help="Height, width, channels.")] = "32x32x3",
+    outputs: Annotated[int, typer.Option(min=1, help="What the output layer gives: the number of classes.")] = 10,
+    as_json: JSON = False,
+) -> None:
+    """Show a network layer by layer: shape, parameters, FLOPs, receptive field, and what dense layers would need."""
+    from foveal.api import describe
+    from foveal.cli import show
+
+    description = describe(net, input=_size(size), outputs=outputs)
+    show.json_object(description.as_dict()) if as_json else show.description(description)
+
+
+def _train(events: Any, as_json: bool) -> None:
+    """Show the events, let Ctrl-C stop between two steps, then evaluate what was trained."""
+    from foveal.api import report_of
+    from foveal.cli import show
+
+    run = show.training(events)
+    if run is None:
+        raise typer.Exit(INTERRUPTED)
+    with show.working("measuring on the test images"):
+        report = report_of(run)
+    show.json_object({"run": str(run), "report": report.as_dict()}) if as_json else show.report(report, run)
+
+
+def _settings(texts: list[str]) -> dict[str, Any]:
+    """`FIELD=VALUE` with JSON values; what is no JSON is a string."""
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"expected FIELD=VALUE, got {text!r}", param_hint="--set")
+        try:
+            settings[name.strip()] = json.loads(value)
+        except ValueError:
+            settings[name.strip()] = value
+    return settings
+
+
+def _size(text: str) -> tuple[int, int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"expected HEIGHTxWIDTHxCHANNELS such as 32x32x3, got {text!r}", param_hint="--input")
+    height, width, channels = map(int, parts)
+    return height, width, channels

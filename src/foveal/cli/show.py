@@ -1,0 +1,202 @@
+"""What a person sees: tables and bars for a terminal, JSON for a program."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from foveal.api import FileAnswer
+from foveal.events import EpochEnded, Event, Finished, Started, Step
+from foveal.report import Report
+from foveal.types import SPLITS, Dataset, Finding
+
+__all__ = ["answer", "data", "description", "json_object", "report", "training", "working"]
+
+FILES_SHOWN = 3
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def json_object(value: dict[str, Any]) -> None:
+    """One line on stdout. Non-ASCII stays as it is, but for the halves of broken file names."""
+    text = json.dumps(value, ensure_ascii=False)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def working(message: str) -> Iterator[None]:
+    """A spinner on a terminal, nothing otherwise."""
+    if err.is_terminal:
+        with err.status(escape(message)):
+            yield
+    else:
+        yield
+
+
+def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
+    """The table of `look`."""
+    sizes = facts["sizes"]
+    spread = " – ".join(dict.fromkeys("×".join(map(str, sizes[key])) for key in ("smallest", "median", "largest")))
+    modes = ", ".join(f"{name} {count:,}" for name, count in facts["modes"].items())
+    out.print(
+        f"[bold]{escape(facts['source'])}[/]: {facts['images']:,} images, {len(facts['labels'])} labels\n"
+        f"height×width {spread} · {modes}"
+    )
+    table = Table("label", box=None, header_style="bold", pad_edge=False)
+    for name in SPLITS:
+        table.add_column(name if name in dataset.given or note else f"{name}*", justify="right")
+    table.add_column("all", justify="right")
+    for k, label in enumerate(dataset.labels):
+        mine = dataset.targets == k
+        counts = [int((mine & (dataset.splits == name)).sum()) for name in SPLITS]
+        table.add_row(escape(label), *(f"{count:,}" for count in counts), f"{int(mine.sum()):,}")
+    out.print(table)
+    if note:
+        out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
+    elif len(dataset.given) < len(SPLITS):
+        out.print("* as training would divide it: stratified, seeded, exact duplicates kept together", style="dim")
+    for finding in dataset.findings:
+        _finding(finding)
+
+
+def training(events: Iterator[Event]) -> Path | None:
+    """Show a training as it goes. Returns the run's folder, or None when it was stopped with Ctrl-C.
+
+    The first Ctrl-C (or SIGTERM) stops after the step in hand, with everything saved; a second one stops at once.
+    """
+    started = next(events)
+    assert isinstance(started, Started)
+    _introduce(started)
+    stop = False
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        nonlocal stop
+        if stop:
+            raise KeyboardInterrupt
+        stop = True
+
+    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with _bar(started) as bar:
+            task = bar.add_task("", total=started.steps * started.epochs, status="")
+            bar.update(task, completed=started.epoch * started.steps + started.step)
+            for event in events:
+                if stop:
+                    events.close()  # pyright: ignore[reportAttributeAccessIssue]
+                    break
+                _progress(event, bar, task, started)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stop:
+        err.print(f"Stopped, with everything saved. Go on with: [bold]foveal resume {escape(str(started.run))}[/]")
+        return None
+    return started.run
+
+
+def _introduce(started: Started) -> None:
+    err.print(
+        f"[bold]{escape(str(started.run))}[/]: {started.images:,} images, {started.parameters:,} parameters, "
+        f"{started.epochs} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}"
+    )
+    for note in started.notes:
+        err.print(f"[yellow]note:[/] {escape(note)}")
+    if started.epoch or started.step:
+        err.print(f"going on from epoch {started.epoch + 1}, step {started.step + 1}")
+
+
+def _bar(started: Started) -> Progress:
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=err,
+        disable=not err.is_terminal,
+        transient=True,
+    )
+
+
+def _progress(event: Event, bar: Progress, task: Any, started: Started) -> None:
+    if isinstance(event, Step):
+        scores = " ".join(f"{name} {value:.3f}" for name, value in event.scores.items())
+        done = event.epoch * started.steps + event.step
+        bar.update(task, completed=done, status=f"epoch {event.epoch + 1} loss {event.loss:.3f} {scores}")
+    elif isinstance(event, EpochEnded):
+        shown = {k: v for k, v in event.row.items() if k not in ("epoch", "learning_rate", "seconds")}
+        values = " ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in shown.items())
+        best = " *" if event.best else ""
+        err.print(f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs} {values} {event.row['seconds']:.0f} s{best}")
+    elif isinstance(event, Finished) and event.reason == "patience":
+        err.print(f"stopped early: no better epoch on validation since {event.kept}")
+
+
+def report(report: Report, run: Path) -> None:
+    """The table of `evaluate`, and where the page is."""
+    table = Table("", *report.headline, box=None, header_style="bold", pad_edge=False)
+    for name, scores in {"this network": report.scores, **report.baselines}.items():
+        cells = [_score(scores[score]) if score in scores else "" for score in report.headline]
+        table.add_row(name.replace("_", " "), *cells, style="bold" if name == "this network" else "")
+    out.print(table)
+    labels = Table("label", "precision", "recall", "f1", "images", box=None, header_style="bold", pad_edge=False)
+    for name, scores in report.per_label.items():
+        cells = [_score(scores[key]) if key in scores else "–" for key in ("precision", "recall", "f1")]
+        labels.add_row(escape(name), *cells, str(scores["support"]))
+    out.print(labels)
+    first = report.scores[report.headline[0]]
+    out.print(f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}", style="dim")
+    out.print(f"report: [bold]{escape(str(run / 'report' / 'report.html'))}[/]", soft_wrap=True)
+
+
+def answer(answer: FileAnswer) -> None:
+    """One file's line of `predict`."""
+    if answer.prediction is None:
+        err.print(f"[red]{escape(answer.file)}[/]: {escape(answer.error or '')}", soft_wrap=True)
+        return
+    told = answer.prediction.as_dict()
+    out.print(f"{escape(answer.file)}  [bold]{escape(told['label'])}[/]  {told['probability']:.3f}", soft_wrap=True)
+
+
+def description(description: Any) -> None:
+    """The table of `describe`."""
+    titles = ("layer", "output", "parameters", "FLOPs", "receptive field", "as a dense layer")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in titles:
+        table.add_column(title, justify="left" if title == "layer" else "right")
+    for row in description.rows:
+        table.add_row(
+            escape(row.token),
+            "×".join(map(str, row.shape)),
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.flops:,}" if row.flops else "",
+            "×".join(map(str, row.receptive_field)) if row.receptive_field else "",
+            f"{row.dense_equivalent:,}" if row.dense_equivalent else "",
+        )
+    out.print(table)
+    out.print(f"[bold]{description.parameters:,}[/] parameters, {description.flops / 1e6:,.2f} MFLOP an image forward")
+
+
+def _score(score: Any) -> str:
+    return f"{score.value:.3f} [dim]\\[{score.low:.3f}, {score.high:.3f}][/]"
+
+
+def _finding(finding: Finding) -> None:
+    shown = ", ".join(finding.files[:FILES_SHOWN])
+    more = f" and {len(finding.files) - FILES_SHOWN} more" if len(finding.files) > FILES_SHOWN else ""
+    files = f"\n    {escape(printable(shown))}{more}" if shown else ""
+    out.print(f"[yellow]{finding.kind}[/]: {escape(printable(finding.message))}{files}\n    {escape(finding.remedy)}", soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Line breaks and halves of broken characters in file names, made visible."""
+    return text.replace("\n", "\\n").replace("\r", "\\r").encode("utf-8", "backslashreplace").decode()

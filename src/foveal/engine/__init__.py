@@ -1,0 +1,1 @@
+"""Training: the loop, the optimizer, augmentation, checkpoints, devices. Knows `Task`, never a task."""

@@ -1,0 +1,73 @@
+"""Where the network runs and in which precision; and what must be equal for a run to repeat bit by bit."""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from foveal.errors import RecipeError
+
+__all__ = ["Device", "choose_device", "environment", "resolve_precision"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A torch device with a name for people and the number of CPU threads."""
+
+    torch: torch.device
+    name: str
+    threads: int
+
+
+def choose_device(request: str = "auto", threads: int | None = None) -> Device:
+    """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; sets torch's thread count when one is given.
+
+    Raises:
+        RecipeError: the device is unknown or not there.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if request == "auto":
+        request = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(request)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(
+            f"Expected a device that is here, got {request!r}: {reason}", remedy="Use --device cpu, or auto."
+        ) from error
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    if device.type == "cpu":
+        name = str(torch.cpu.get_capabilities().get("cpu_name", name))
+    return Device(device, name, torch.get_num_threads())
+
+
+def resolve_precision(precision: str, device: Device) -> str:
+    """`auto` to `bf16` where the device has instructions for it, otherwise `fp32`.
+
+    Emulated bf16 on a CPU without them is several times slower than fp32.
+    """
+    if precision != "auto":
+        return precision
+    if device.torch.type == "cpu":
+        has = torch.cpu.get_capabilities()
+        return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "fp32"
+    if device.torch.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "fp32"
+
+
+def environment(device: Device) -> dict[str, Any]:
+    """What a bit-identical repetition needs to be equal, and what a reader of the report wants to know."""
+    packages = ("foveal", "torch", "numpy", "pillow")
+    return {
+        "device": device.torch.type,
+        "device_name": device.name,
+        "threads": device.threads,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: version(package) for package in packages},
+    }

@@ -1,0 +1,85 @@
+"""Every error a user can meet. Each message says what was expected, what was found and where; `remedy` says what to do.
+
+FovealError
+├── SourceError         the images: missing, empty, of an unknown layout
+│   ├── UnreadableImage one file cannot be decoded
+│   └── OfflineError    something must be downloaded and cannot be
+├── SplitError          the images cannot be divided as asked
+├── NetError            a network line that cannot be built; names the token
+├── RecipeError         a recipe or an option with an impossible value
+├── RunError            a run folder: missing, already there, damaged, of other data
+├── TrainingError       training cannot go on
+│   └── NonFiniteLoss   the loss became NaN or infinite; names the batch
+└── MissingExtra        a verb needs a package that is not installed
+"""
+
+__all__ = [
+    "FovealError",
+    "MissingExtra",
+    "NetError",
+    "NonFiniteLoss",
+    "OfflineError",
+    "RecipeError",
+    "RunError",
+    "SourceError",
+    "SplitError",
+    "TrainingError",
+    "UnreadableImage",
+]
+
+
+class FovealError(Exception):
+    """Something a user can mend.
+
+    Args:
+        message: what was expected, what was found, and where (file, line, token).
+        remedy: what to do next, an imperative sentence; empty when the message says it.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+
+
+class SourceError(FovealError):
+    """The images: missing, empty, or of a layout that no source reads."""
+
+
+class UnreadableImage(SourceError):
+    """One file cannot be decoded; the message is the reason, without the file's name."""
+
+
+class OfflineError(SourceError):
+    """Something must be downloaded and cannot be."""
+
+
+class SplitError(FovealError):
+    """The images cannot be divided into train, validation and test as asked."""
+
+
+class NetError(FovealError):
+    """A network that cannot be built; the message names the token and why."""
+
+
+class RecipeError(FovealError):
+    """A recipe or an option with an impossible value."""
+
+
+class RunError(FovealError):
+    """A run folder: missing, already there, damaged, or made from other data."""
+
+
+class TrainingError(FovealError):
+    """Training cannot go on."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss became NaN or infinite; the message names epoch, step and images of the batch."""
+
+
+class MissingExtra(FovealError):
+    """A verb needs a package that is not installed; the remedy is the `pip install` that mends it."""

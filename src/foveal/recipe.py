@@ -1,0 +1,222 @@
+"""Everything that decides a result, frozen and validated; and the named recipes."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from foveal.errors import RecipeError
+from foveal.types import Dataset
+
+__all__ = ["COOKBOOK_NET", "RECIPES", "InputContract", "Recipe", "named_recipe"]
+
+COOKBOOK_NET = "32c3-mp2-64c3-mp2-128c3-128n"
+DEFAULT_TEST = 0.15
+DEFAULT_VALIDATION = 0.15
+LARGEST_DEFAULT_SIDE = 64
+
+
+class InputContract(BaseModel):
+    """What a net takes, and how an image becomes that. Training, export and serving all read this one record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(ge=1, description="pixels")
+    width: int = Field(ge=1, description="pixels")
+    channels: Literal[1, 3] = Field(description="1 gray, 3 RGB")
+    resize: Literal["stretch", "crop", "pad"] = Field(
+        "crop", description="stretch to size; shorter side to size and crop the centre; longer side to size and pad"
+    )
+    interpolation: Literal["bilinear", "bicubic"] = Field("bilinear", description="antialiased when shrinking")
+    mean: tuple[float, ...] = Field((0.0,), description="subtracted from pixel / 255, one for all channels or one each")
+    std: tuple[float, ...] = Field((1.0,), description="divides after the mean, one for all channels or one each")
+
+    @model_validator(mode="after")
+    def _one_or_each(self) -> Self:
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (1, self.channels):
+                raise ValueError(f"{name} has {len(getattr(self, name))} values, expected 1 or {self.channels}")
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std must be positive, got {self.std}")
+        return self
+
+
+class Recipe(BaseModel):
+    """Everything that decides a result, besides the images themselves. JSON in a run's `recipe.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="the named recipe this came from")
+    task: str = Field("classification", description="a name in `foveal.tasks.TASKS`")
+    net: str = Field(description="the network in one line, without input and output layers")
+    input: InputContract = Field(description="what the net takes, and how an image becomes that")
+    init: Literal["glorot", "he"] = Field(
+        "he", description="initial weights: Glorot uniform (Keras' default) or He normal; biases zero"
+    )
+    epochs: int = Field(ge=1, le=100_000, description="passes over the training images")
+    batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
+    validation: float | None = Field(
+        gt=0, lt=1, description="share of the non-test images held out for validation; none: the source's own split"
+    )
+    test: float | None = Field(gt=0, lt=1, description="share of all images held out for test; none: the source's own")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or SGD with Nesterov momentum")
+    learning_rate: float = Field(gt=0, description="the largest of the schedule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Adam's β₁, or SGD's momentum")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's β₂")
+    epsilon: float = Field(1e-7, gt=0, description="Adam's ε")
+    weight_decay: float = Field(
+        0.0, ge=0, description="on weights of two or more dimensions; decoupled for Adam (AdamW), L2 for SGD"
+    )
+    schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="of the learning rate, to zero")
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises linearly")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all labels")
+    flip: bool = Field(False, description="mirror left and right at random")
+    translate: int = Field(0, ge=0, description="shift at random by up to so many pixels, edges repeated")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of convolutions and products in training; auto: bf16 where the device is made for it"
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description="weights of the last epoch, or of the best: validation score, ties by validation loss"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one on validation")
+    seed: int = Field(0, ge=0, lt=2**63, description="of split, initial weights, order, augmentation and dropout")
+
+    def changed(self, **changes: Any) -> "Recipe":
+        """A copy with some fields changed, validated again.
+
+        Raises:
+            RecipeError: an unknown field or an impossible value, named with what is allowed.
+        """
+        return recipe_from({**self.model_dump(), **changes})
+
+
+def recipe_from(fields: dict[str, Any]) -> Recipe:
+    """A validated recipe.
+
+    Raises:
+        RecipeError: with one line a wrong field.
+    """
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        lines = [_one_line(problem) for problem in error.errors()]
+        raise RecipeError("The recipe does not hold:\n" + "\n".join(lines), remedy="See `foveal train --help`.") from None
+
+
+def _one_line(problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"  {field}: no such field; the fields are {', '.join(Recipe.model_fields)}"
+    return f"  {field}: {problem['msg']}, got {problem['input']!r}"
+
+
+def cookbook(dataset: Dataset) -> Recipe:
+    """The worked example: three convolutions, two max pools, a dense layer of 128; Adam's defaults; 10 epochs of 64.
+
+    Command: `foveal train cifar10 --recipe cookbook`.
+    """
+    height, width = _one_size(dataset) or (32, 32)
+    return Recipe(
+        name="cookbook",
+        net=COOKBOOK_NET,
+        input=InputContract(height=height, width=width, channels=_channels(dataset), resize="stretch"),
+        init="glorot",
+        epochs=10,
+        batch_size=64,
+        validation=_share(dataset, "validation", 0.2),
+        test=_share(dataset, "test", DEFAULT_TEST),
+        optimizer="adam",
+        learning_rate=1e-3,
+    )
+
+
+def cookbook_dropout(dataset: Dataset) -> Recipe:
+    """The worked example with half of the dense layer dropped in training.
+
+    Command: `foveal train cifar10 --recipe cookbook-dropout`.
+    """
+    return cookbook(dataset).changed(name="cookbook-dropout", net=f"{COOKBOOK_NET}-do0.5")
+
+
+def default(dataset: Dataset) -> Recipe:
+    """For anything else: batch-normalised convolutions that double in width as the image halves, cosine schedule.
+
+    Command: `foveal train` (digits).
+    """
+    height, width = _default_size(dataset)
+    side = min(height, width)
+    return Recipe(
+        name="default",
+        net=_default_net(side),
+        input=InputContract(
+            height=height, width=width, channels=_channels(dataset), resize="crop", mean=(0.5,), std=(0.25,)
+        ),
+        epochs=20,
+        batch_size=int(np.clip(2 ** round(math.log2(max(len(dataset), 1) / 50)), 16, 128)),
+        validation=_share(dataset, "validation", DEFAULT_VALIDATION),
+        test=_share(dataset, "test", DEFAULT_TEST),
+        optimizer="adam",
+        learning_rate=3e-3,
+        weight_decay=1e-4,
+        schedule="cosine",
+        warmup=0.1,
+        label_smoothing=0.1,
+        flip=side > 28,
+        translate=max(1, side // 8) if side > 4 else 0,
+        keep="best",
+    )
+
+
+def _default_size(dataset: Dataset) -> tuple[int, int]:
+    size = _one_size(dataset)
+    if size and max(size) <= LARGEST_DEFAULT_SIDE:
+        return size
+    side = int(np.clip(np.median(dataset.sizes.min(axis=1)), 8, LARGEST_DEFAULT_SIDE))
+    return side, side
+
+
+def _default_net(side: int) -> str:
+    """Two convolutions, then one a halving until about 4×4 is left, then a global average."""
+    halvings = max(0, round(math.log2(side / 4)))
+    block = "{}c3same:none-bn:relu".format
+    stages = [f"mp2-{block(min(32 * 2 ** (stage + 1), 256))}" for stage in range(halvings)]
+    return "-".join([block(32), block(32), *stages, "gap", "do0.2"])
+
+
+def _one_size(dataset: Dataset) -> tuple[int, int] | None:
+    if len(dataset) and (dataset.sizes == dataset.sizes[0]).all():
+        return int(dataset.sizes[0, 0]), int(dataset.sizes[0, 1])
+    return None
+
+
+def _channels(dataset: Dataset) -> Literal[1, 3]:
+    return 1 if dataset.channels == 1 else 3
+
+
+def _share(dataset: Dataset, split: str, share: float) -> float | None:
+    """`share`, or None where the source brings that split itself. The default shares are of all images."""
+    if split in dataset.given:
+        return None
+    if split == "validation" and share == DEFAULT_VALIDATION and "test" not in dataset.given:
+        return share / (1 - DEFAULT_TEST)
+    return share
+
+
+RECIPES: dict[str, Callable[[Dataset], Recipe]] = {
+    "default": default,
+    "cookbook": cookbook,
+    "cookbook-dropout": cookbook_dropout,
+}
+
+
+def named_recipe(name: str, dataset: Dataset) -> Recipe:
+    """The recipe of that name for these images.
+
+    Raises:
+        RecipeError: no such recipe.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"No recipe is called {name!r}; there are {', '.join(RECIPES)}.")
+    return RECIPES[name](dataset)

@@ -1,0 +1,129 @@
+"""A run: the folder in which one training lives, from its recipe to its report.
+
+    run.json            task, source, labels, fingerprint of the images, environment; written once
+    recipe.json         everything that decides the result
+    split.csv           which image is in which split
+    history.jsonl       one line an epoch
+    checkpoints/        what `resume` starts from
+    weights.safetensors the trained network; there when training has finished
+    looks.jsonl         one line for every time the test split was looked at
+    report/             report.json and report.html
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from foveal.errors import RunError
+from foveal.files import write_atomic
+from foveal.recipe import Recipe, recipe_from
+
+__all__ = ["CUSTOM_NET", "Run", "free_run_path"]
+
+CUSTOM_NET = "custom"
+"""`recipe.net` of a network that the user brought as a `torch.nn.Module`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training's folder. Reading is lazy; nothing but the paths is kept open."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: "Path | str | Run") -> "Run":
+        """An existing run.
+
+        Raises:
+            RunError: there is no run in that folder.
+        """
+        if isinstance(path, Run):
+            return path
+        path = Path(path)
+        if not (path / "run.json").is_file():
+            found = "an empty or unrelated folder" if path.is_dir() else "a file" if path.exists() else "nothing"
+            raise RunError(
+                f"Expected a run (a folder with run.json) at {path}, found {found}.",
+                remedy="Runs are made by `foveal train`, in runs/ unless told otherwise.",
+            )
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """run.json: `task`, `source`, `source_name`, `labels`, `fingerprint`, `data`, `environment`, `created`.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        return self._json("run.json")
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return recipe_from(self._json("recipe.json"))
+
+    @property
+    def finished(self) -> bool:
+        """Training is over and the weights are there."""
+        return self.weights.is_file()
+
+    def history(self) -> list[dict[str, Any]]:
+        """One record an epoch; a line cut off by a crash is left out."""
+        return _whole_lines(self.path / "history.jsonl")
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        write_atomic(self.path / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def looks(self) -> int:
+        """How often the test split was looked at."""
+        return len(_whole_lines(self.path / "looks.jsonl"))
+
+    def count_look(self, verb: str) -> int:
+        """Count one more look, before it is taken: a look that crashed was a look. Returns the count."""
+        with (self.path / "looks.jsonl").open("a") as file:
+            file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "verb": verb}) + "\n")
+        return self.looks()
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / name} is missing or damaged: {error}.") from error
+
+
+def free_run_path(folder: Path, name: str) -> Path:
+    """`folder/name-N` with the lowest N above all that are there."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    taken = [int(match[1]) for path in folder.glob(f"{safe}-*") if (match := re.search(r"-(\d+)$", path.name))]
+    return folder / f"{safe}-{max(taken, default=0) + 1}"
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows

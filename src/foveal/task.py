@@ -1,0 +1,138 @@
+"""A task is a record: reader × answer × head, and how it is measured. The contracts are the four protocols here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from foveal.recipe import InputContract
+from foveal.types import Geometry, Measurement
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Answer", "Examples", "Head", "HeadFactory", "Measure", "Prediction", "Reader", "Task"]
+
+
+class Prediction(Protocol):
+    """What a net says of one input; one plain dataclass an answer."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the file's name."""
+        ...
+
+
+class Reader(Protocol):
+    """Bytes to array, array to what the net takes. numpy and Pillow only: training and serving run this same code."""
+
+    def read(self, source: "bytes | np.ndarray") -> np.ndarray:
+        """Decode to uint8 or uint16, H×W×C with C = 1 or 3, upright.
+
+        Raises:
+            UnreadableImage: with the reason.
+        """
+        ...
+
+    def prepare(self, array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
+        """Fit an array to the contract: uint8, height × width × channels, and how it was mapped there."""
+        ...
+
+
+class Answer(Protocol):
+    """What comes out. numpy only."""
+
+    def labels(self, cells: Sequence[str]) -> tuple[str, ...]:
+        """The names that the cells of a source use, in the order of the outputs; empty where the answer has none."""
+        ...
+
+    def outputs(self, labels: Sequence[str]) -> int:
+        """How many numbers the head must produce."""
+        ...
+
+    def parse(self, cell: str, labels: Sequence[str]) -> Any:
+        """One cell to one target."""
+        ...
+
+    def warp(self, target: Any, geometry: Geometry) -> Any:
+        """The target as it stands in the prepared image."""
+        ...
+
+    def decode(self, outputs: np.ndarray, geometry: Geometry | None, labels: Sequence[str]) -> Prediction:
+        """The head's raw outputs for one image to an answer in the original image's terms."""
+        ...
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Plain values for a progress bar, the one to select on first (larger is better); no intervals."""
+        ...
+
+
+class Head(Protocol):
+    """How an answer is learned: the output layer with its loss. A torch module."""
+
+    def __call__(self, features: "Tensor") -> "Tensor":
+        """(B, F) features, or the outputs themselves when built without an output layer, to raw outputs (B, K)."""
+        ...
+
+    def loss(self, outputs: "Tensor", targets: "Tensor") -> "dict[str, Tensor]":
+        """Scalars by name; their sum is minimised. `targets` has length B."""
+        ...
+
+    def spotlight(self, outputs: "Tensor") -> "Tensor":
+        """(B,) the scalar of each image that an explanation explains."""
+        ...
+
+
+class HeadFactory(Protocol):
+    """Builds a head: features per image (None: no output layer, the net's outputs are final), outputs, smoothing."""
+
+    def __call__(self, in_features: int | None, outputs: int, label_smoothing: float = 0.0) -> Head: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images with their truth, as a measure sees them.
+
+    Args:
+        files: names, length N.
+        pixels: (N, H, W, C) uint8, as the net takes them.
+        targets: (N,) parsed targets.
+    """
+
+    files: Sequence[str]
+    pixels: np.ndarray
+    targets: np.ndarray
+
+
+class Measure(Protocol):
+    """Raw outputs (N, K) on the test examples to scores; `train` feeds the baselines."""
+
+    def __call__(
+        self, outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int
+    ) -> Measurement: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One task: everything that differs from another task is a field here.
+
+    Args:
+        kept_together: what must not straddle a split, in words.
+        recipe: the name of the recipe used when none is asked for.
+        headline: the scores a report shows first.
+    """
+
+    name: str
+    summary: str
+    reader: Reader
+    answer: Answer
+    head: HeadFactory
+    measure: Measure
+    kept_together: str
+    recipe: str
+    headline: tuple[str, ...]
+
+    def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+        """Parse a whole column."""
+        parsed: Mapping[str, Any] = {cell: self.answer.parse(cell, labels) for cell in set(cells)}
+        return np.array([parsed[cell] for cell in cells])

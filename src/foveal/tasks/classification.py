@@ -1,0 +1,40 @@
+"""One label an image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foveal.answers import Label
+from foveal.readers import ImageReader
+from foveal.task import Examples, Head, Task
+from foveal.types import Measurement
+
+__all__ = ["CLASSIFICATION"]
+
+
+# Looking at images must not wait for torch and scikit-learn to load: both are imported when first used.
+def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0) -> Head:
+    from foveal.nets.heads import ClassificationHead
+
+    return ClassificationHead(in_features, outputs, label_smoothing)
+
+
+def _measure(
+    outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int
+) -> Measurement:
+    from foveal.measure.label import measure_labels
+
+    return measure_labels(outputs, test, train, labels, seed)
+
+
+CLASSIFICATION = Task(
+    name="classification",
+    summary="one label an image",
+    reader=ImageReader(),
+    answer=Label(),
+    head=_head,
+    measure=_measure,
+    kept_together="exact duplicates",
+    recipe="default",
+    headline=("accuracy", "top5_accuracy", "macro_f1"),
+)

@@ -1,0 +1,224 @@
+"""The types that travel between the rooms: plain, frozen, numpy at most."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+__all__ = [
+    "SPLITS",
+    "Confusion",
+    "Dataset",
+    "Entry",
+    "Finding",
+    "Geometry",
+    "Measurement",
+    "Mistake",
+    "Sample",
+    "Score",
+    "Source",
+    "SplitName",
+]
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image as a source lists it, before anything is decoded.
+
+    Args:
+        file: its path inside the source, with `/`; unique there.
+        cell: the target as written (a class folder's name, a CSV cell), not parsed.
+        split: the split the source itself puts it in, or None.
+    """
+
+    file: str
+    cell: str
+    split: SplitName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a person should know about their images.
+
+    Args:
+        kind: `unreadable`, `exact-duplicate`, `contradicting-label`, …: a stable word.
+        files: the files concerned, as the source names them.
+        message: what was seen.
+        remedy: what to do about it, or what was done.
+    """
+
+    kind: str
+    files: tuple[str, ...]
+    message: str
+    remedy: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "files": list(self.files), "message": self.message, "remedy": self.remedy}
+
+
+class Source(Protocol):
+    """Where images come from: a folder, an archive, a built-in set. One class a layout, in `data/sources/`.
+
+    Attributes:
+        name: short, fit for a folder's name (`flowers`, `cifar10`).
+        spec: what the user typed; opening it again gives the same source.
+        signature: changes whenever a file is added, removed or rewritten; cheap (names, sizes, times), not a content hash.
+        findings: what listing met that is no image of a class (stray files, loops, unreadable folders).
+    """
+
+    name: str
+    spec: str
+    signature: str
+    findings: tuple[Finding, ...]
+
+    def entries(self) -> Sequence[Entry]:
+        """The images, sorted by file."""
+        ...
+
+    def read(self, file: str) -> "bytes | np.ndarray":
+        """The encoded bytes of one image, or its pixels (uint8, H×W×C) where the source stores pixels."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How `prepare` mapped an image onto the net's input: x' = x · scale_x + offset_x, likewise y; in pixels.
+
+    Args:
+        width: of the original image, after EXIF rotation.
+        height: of the original image, after EXIF rotation.
+    """
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a dataset: where it is, what it shows, what it must stay with, and in which split it is."""
+
+    file: str
+    target: Any
+    group: int
+    split: SplitName | None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Somebody's images, looked at: columns of equal length N, one row an image that can be used.
+
+    Args:
+        source: gives the bytes of each file.
+        files: paths inside the source, sorted.
+        targets: parsed targets, length N; class indices (int64) for labels.
+        groups: (N,) int64; rows with the same number never straddle a split.
+        splits: (N,) str; `train`, `validation`, `test`, or empty where not assigned.
+        labels: the names behind class indices, in order.
+        sizes: (N, 2) int64, height and width in pixels after EXIF rotation.
+        channels: 1 when every image is gray, otherwise 3.
+        modes: images per mode as stored (`RGB`, `L`, `I;16`, `CMYK`, …).
+        findings: what was seen on the way, unreadable files included.
+        fingerprint: SHA-256 over the targets and contents, not over paths or order.
+        given: the splits that the source itself named.
+    """
+
+    source: Source
+    files: tuple[str, ...]
+    targets: np.ndarray
+    groups: np.ndarray
+    splits: np.ndarray
+    labels: tuple[str, ...]
+    sizes: np.ndarray
+    channels: int
+    modes: dict[str, int]
+    findings: tuple[Finding, ...]
+    fingerprint: str
+    given: tuple[SplitName, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: int) -> Sample:
+        return Sample(self.files[row], self.targets[row], int(self.groups[row]), self.splits[row] or None)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[row] for row in range(len(self)))
+
+    def rows(self, split: SplitName) -> np.ndarray:
+        """Row numbers of a split, ascending, int64."""
+        return np.flatnonzero(self.splits == split)
+
+    def with_splits(self, splits: np.ndarray) -> "Dataset":
+        """The same images under another division."""
+        return replace(self, splits=splits)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number with its interval.
+
+    Args:
+        low: lower bound at `level`.
+        high: upper bound at `level`.
+        level: coverage of the interval, such as 0.95.
+        n: images (or pairs, boxes, …) the number rests on.
+        method: how the interval was made (`wilson`, `bootstrap`, …).
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    n: int
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """`counts[i][j]`: images of label i that were called label j."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A wrong answer, with how sure the network was of it (0 to 1)."""
+
+    file: str
+    truth: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What measuring predictions against the truth gives, before it becomes a report.
+
+    Args:
+        scores: name to score, the headline first.
+        baselines: name of the baseline to its scores, named as in `scores`.
+        per_label: label to its scores (`precision`, `recall`, `f1`) and its `support`.
+        confusion: None where the answer has no labels.
+        mistakes: most confident first.
+    """
+
+    scores: dict[str, Score]
+    baselines: dict[str, dict[str, Score]] = field(default_factory=dict)
+    per_label: dict[str, dict[str, Score | int]] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    mistakes: tuple[Mistake, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)

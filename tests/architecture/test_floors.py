@@ -1,0 +1,77 @@
+"""Imports only go down the floors, rooms of one floor do not know each other, and serving never meets torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "foveal"
+FLOORS = {
+    "cli": 5,
+    "api": 4,
+    "tasks": 3,
+    "engine": 3,
+    "report": 3,
+    "measure": 2,
+    "data": 2,
+    "nets": 2,
+    "readers": 1,
+    "answers": 1,
+}
+GROUND = {"errors", "events", "extras", "files", "recipe", "run", "task", "types"}
+TORCH_FREE = ["readers", "answers", "types", "errors", "events", "files", "recipe", "run", "task", "tasks", "api", "cli"]
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imports_of(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: import with the full name"
+            modules.add(node.module or "")
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "foveal" else set()
+        elif isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+    return modules
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    rooms -= {"__init__", "__main__", "__pycache__", "py"}
+    assert rooms == set(FLOORS) | GROUND
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    mine = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if mine in ("__init__", "__main__"):
+        return
+    for module in imports_of(path):
+        theirs = room(module) if module.split(".")[0] == "foveal" else ""
+        if theirs and theirs != mine and not (mine in GROUND and theirs in GROUND):
+            assert FLOORS.get(theirs, 0) < FLOORS.get(mine, 0), f"{mine} imports {module}"
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_no_torch(module: str) -> None:
+    code = f"import foveal.{module}, sys; sys.exit(any(m in sys.modules for m in ('torch', 'sklearn', 'matplotlib')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_nothing_is_pickled() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert not imports_of(path) & {"pickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}, path
+        assert "torch.load(" not in path.read_text(), path
+
+
+def test_public_names_resolve() -> None:
+    import foveal
+
+    assert len(foveal.__all__) <= 20
+    assert all(getattr(foveal, name) is not None for name in foveal.__all__)
