@@ -304,14 +304,12 @@ def predict(
     )
 
 
-def describe(
-    net: "Net" = "cookbook", *, input: tuple[int, int, int] = (32, 32, 3), outputs: int = 10
-) -> "Description":  # noqa: A002
+def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10) -> "Description":
     """Layer by layer: output shape, parameters, FLOPs, receptive field, and what dense layers would need.
 
     Args:
         net: as for `train`.
-        input: height, width, channels.
+        size: height, width, channels of the input.
         outputs: numbers the output layer gives, such as classes.
 
     Raises:
@@ -320,18 +318,16 @@ def describe(
     from foveal.nets import describe as describe_net
 
     if isinstance(net, str | Sequence):
-        return describe_net(net, input, outputs)
+        return describe_net(net, size, outputs)
     with extra("train"):
         from foveal.nets.describe_module import describe_module
-    return describe_module(net, input)
+    return describe_module(net, size)
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
     """What `look --json` prints and a report keeps: counts by label and split, sizes, modes, findings."""
     labels = {label: int((dataset.targets == k).sum()) for k, label in enumerate(dataset.labels)}
-    smallest, median, largest = (
-        [int(v) for v in f(dataset.sizes, axis=0)] for f in (np.min, np.median, np.max)
-    )
+    smallest, median, largest = ([int(v) for v in f(dataset.sizes, axis=0)] for f in (np.min, np.median, np.max))
     return {
         "source": dataset.source.spec,
         "images": len(dataset),

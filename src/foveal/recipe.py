@@ -102,7 +102,9 @@ def recipe_from(fields: dict[str, Any]) -> Recipe:
         return Recipe.model_validate(fields)
     except ValidationError as error:
         lines = [_one_line(problem) for problem in error.errors()]
-        raise RecipeError("The recipe does not hold:\n" + "\n".join(lines), remedy="See `foveal train --help`.") from None
+        raise RecipeError(
+            "The recipe does not hold:\n" + "\n".join(lines), remedy="See `foveal train --help`."
+        ) from None
 
 
 def _one_line(problem: Any) -> str:

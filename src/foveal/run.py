@@ -1,13 +1,13 @@
 """A run: the folder in which one training lives, from its recipe to its report.
 
-    run.json            task, source, labels, fingerprint of the images, environment; written once
-    recipe.json         everything that decides the result
-    split.csv           which image is in which split
-    history.jsonl       one line an epoch
-    checkpoints/        what `resume` starts from
-    weights.safetensors the trained network; there when training has finished
-    looks.jsonl         one line for every time the test split was looked at
-    report/             report.json and report.html
+run.json            task, source, labels, fingerprint of the images, environment; written once
+recipe.json         everything that decides the result
+split.csv           which image is in which split
+history.jsonl       one line an epoch
+checkpoints/        what `resume` starts from
+weights.safetensors the trained network; there when training has finished
+looks.jsonl         one line for every time the test split was looked at
+report/             report.json and report.html
 """
 
 import json

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from foveal.recipe import InputContract
-from foveal.types import Geometry, Measurement
+from foveal.types import Facts, Geometry, Measurement
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,14 @@ class Reader(Protocol):
 
         Raises:
             UnreadableImage: with the reason.
+        """
+        ...
+
+    def inspect(self, source: "bytes | np.ndarray") -> tuple[np.ndarray, Facts]:
+        """What `read` gives, and what decoding told beside it.
+
+        Raises:
+            UnreadableImage: with the reason; the part before its first `:` is the same for all files of that kind.
         """
         ...
 

@@ -11,6 +11,7 @@ __all__ = [
     "Confusion",
     "Dataset",
     "Entry",
+    "Facts",
     "Finding",
     "Geometry",
     "Measurement",
@@ -60,13 +61,35 @@ class Finding:
         return {"kind": self.kind, "files": list(self.files), "message": self.message, "remedy": self.remedy}
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What decoding one file tells beside its pixels.
+
+    Args:
+        width: in pixels, after EXIF rotation.
+        height: in pixels, after EXIF rotation.
+        mode: how the pixels are stored: Pillow's mode (`RGB`, `L`, `I;16`, `CMYK`, …).
+        frames: images in the file; the first is used.
+        format: of the file (`JPEG`, `PNG`, …), or `pixels` where no file was decoded.
+        notes: kinds of findings that this file is an example of (`animated`, `narrow-range`).
+    """
+
+    width: int
+    height: int
+    mode: str
+    frames: int
+    format: str
+    notes: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """Where images come from: a folder, an archive, a built-in set. One class a layout, in `data/sources/`.
 
     Attributes:
         name: short, fit for a folder's name (`flowers`, `cifar10`).
         spec: what the user typed; opening it again gives the same source.
-        signature: changes whenever a file is added, removed or rewritten; cheap (names, sizes, times), not a content hash.
+        signature: changes whenever a file is added, removed or rewritten; cheap (names, sizes, times), not a hash of
+            the content.
         findings: what listing met that is no image of a class (stray files, loops, unreadable folders).
     """
 

@@ -21,7 +21,20 @@ FLOORS = {
     "answers": 1,
 }
 GROUND = {"errors", "events", "extras", "files", "recipe", "run", "task", "types"}
-TORCH_FREE = ["readers", "answers", "types", "errors", "events", "files", "recipe", "run", "task", "tasks", "api", "cli"]
+TORCH_FREE = [
+    "readers",
+    "answers",
+    "types",
+    "errors",
+    "events",
+    "files",
+    "recipe",
+    "run",
+    "task",
+    "tasks",
+    "api",
+    "cli",
+]
 
 
 def room(module: str) -> str:

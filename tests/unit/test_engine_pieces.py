@@ -38,9 +38,7 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 
 def test_decay_spares_biases() -> None:
-    groups = optimizer_for(
-        torch.nn.Linear(3, 2), RECIPE.changed(weight_decay=0.5), torch.device("cpu")
-    ).param_groups
+    groups = optimizer_for(torch.nn.Linear(3, 2), RECIPE.changed(weight_decay=0.5), torch.device("cpu")).param_groups
     assert [(g["weight_decay"], [p.ndim for p in g["params"]]) for g in groups] == [(0.5, [2]), (0.0, [1])]
 
 

@@ -1,6 +1,7 @@
 """One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,16 +22,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _completed(*names: str) -> Callable[[str], list[str]]:
+    """Tab completion by names; files and folders are completed by the shell."""
+    return lambda typed: [name for name in names if name.startswith(typed)]
+
+
+NETS = ("cookbook", "lenet5", "vgg-small", "resnet9")
 SOURCE = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
+        autocompletion=_completed("digits", "cifar10", "cifar100"),
         help="A folder of class folders, a .zip or .tar of one, or a built-in set: digits, cifar10, cifar100.",
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
-TASK = Annotated[str, typer.Option("--task", help="What to learn.")]
+TASK = Annotated[
+    str, typer.Option("--task", metavar="TASK", help="What to learn.", autocompletion=_completed("classification"))
+]
 SAVE_EVERY = Annotated[
     float, typer.Option("--save-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch.")
 ]
@@ -79,11 +90,20 @@ def train(
     source: SOURCE = "digits",
     task: TASK = "classification",
     recipe: Annotated[
-        str | None, typer.Option(help="A named recipe: default, cookbook, cookbook-dropout.", show_default="default")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A named recipe: default, cookbook, cookbook-dropout.",
+            autocompletion=_completed("default", "cookbook", "cookbook-dropout"),
+        ),
     ] = None,
     net: Annotated[
         str | None,
-        typer.Option(metavar="LINE", help="The network in one line, or cookbook, lenet5, vgg-small, resnet9."),
+        typer.Option(
+            metavar="LINE",
+            help=f"The network in one line, or {', '.join(NETS)}.",
+            autocompletion=_completed(*NETS),
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -100,8 +120,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Change any other field of the recipe; may be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder.", show_default="runs/NAME-N")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", autocompletion=_completed("auto", "cpu", "cuda", "mps"))
+    ] = "auto",
     save_every: SAVE_EVERY = 30.0,
     as_json: JSON = False,
 ) -> None:
@@ -166,7 +188,10 @@ def predict(
     "[bold]foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1[/bold]"
 )
 def describe(
-    net: Annotated[str, typer.Argument(metavar="NET", help="A line, or cookbook, lenet5, vgg-small, resnet9.")] = "cookbook",
+    net: Annotated[
+        str,
+        typer.Argument(metavar="NET", help=f"A line, or {', '.join(NETS)}.", autocompletion=_completed(*NETS)),
+    ] = "cookbook",
     size: Annotated[str, typer.Option("--input", metavar="HxWxC", help="Height, width, channels.")] = "32x32x3",
     outputs: Annotated[int, typer.Option(min=1, help="What the output layer gives: the number of classes.")] = 10,
     as_json: JSON = False,
@@ -175,7 +200,7 @@ def describe(
     from foveal.api import describe
     from foveal.cli import show
 
-    description = describe(net, input=_size(size), outputs=outputs)
+    description = describe(net, size=_size(size), outputs=outputs)
     show.json_object(description.as_dict()) if as_json else show.description(description)
 
 

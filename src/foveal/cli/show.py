@@ -136,7 +136,8 @@ def _progress(event: Event, bar: Progress, task: Any, started: Started) -> None:
         shown = {k: v for k, v in event.row.items() if k not in ("epoch", "learning_rate", "seconds")}
         values = " ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in shown.items())
         best = " *" if event.best else ""
-        err.print(f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs} {values} {event.row['seconds']:.0f} s{best}")
+        epoch = f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs}"
+        err.print(f"{epoch} {values} {event.row['seconds']:.0f} s{best}")
     elif isinstance(event, Finished) and event.reason == "patience":
         err.print(f"stopped early: no better epoch on validation since {event.kept}")
 
@@ -194,7 +195,10 @@ def _finding(finding: Finding) -> None:
     shown = ", ".join(finding.files[:FILES_SHOWN])
     more = f" and {len(finding.files) - FILES_SHOWN} more" if len(finding.files) > FILES_SHOWN else ""
     files = f"\n    {escape(printable(shown))}{more}" if shown else ""
-    out.print(f"[yellow]{finding.kind}[/]: {escape(printable(finding.message))}{files}\n    {escape(finding.remedy)}", soft_wrap=True)
+    out.print(
+        f"[yellow]{finding.kind}[/]: {escape(printable(finding.message))}{files}\n    {escape(finding.remedy)}",
+        soft_wrap=True,
+    )
 
 
 def printable(text: str) -> str:

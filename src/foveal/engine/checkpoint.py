@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill at any moment: safetensors and JSON, never a pickle.
 
 A checkpoint is a folder `e0003-s000120` (epochs done, steps done in the next) with `state.safetensors` and
-`manifest.json`. The tensors are written and flushed first, the manifest with their SHA-256 last, and the folder gets its
-name only then. The one before is deleted when the new one has been read back whole.
+`manifest.json`. The tensors are written and flushed first, the manifest with their SHA-256 last, and the folder gets
+its name only then. The one before is deleted when the new one has been read back whole.
 """
 
 import hashlib

@@ -21,9 +21,7 @@ __all__ = ["Predictor", "network_for", "trained_network"]
 BATCH = 32
 
 
-def network_for(
-    recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn.Module | None = None
-) -> Network:
+def network_for(recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn.Module | None = None) -> Network:
     """The untrained network of a recipe.
 
     Args:

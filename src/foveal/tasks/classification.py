@@ -19,9 +19,7 @@ def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0) -
     return ClassificationHead(in_features, outputs, label_smoothing)
 
 
-def _measure(
-    outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int
-) -> Measurement:
+def _measure(outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int) -> Measurement:
     from foveal.measure.label import measure_labels
 
     return measure_labels(outputs, test, train, labels, seed)

@@ -1,0 +1,101 @@
+"""Kill trainings with SIGKILL at random moments, resume them, and compare the weights with an undisturbed run's.
+
+    python benchmarks/kill_and_resume.py                                    # 20 runs on the digits
+    python benchmarks/kill_and_resume.py cifar10 --runs 5 --epochs 1 --mid-epoch --save-every 2
+
+Each run is killed once or more (`--kills`), at moments drawn over the time that the undisturbed training took. With
+`--mid-epoch` a kill waits until a checkpoint within an epoch is on the disk. Exits 1 unless all digests are equal.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from foveal.engine.checkpoint import load_weights, weights_sha256
+
+
+def main() -> None:
+    options = arguments()
+    folder = Path(tempfile.mkdtemp(prefix="foveal-kill-"))
+    undisturbed = folder / "undisturbed"
+    start = time.monotonic()
+    finish(subprocess.Popen(train(options, undisturbed)))
+    whole = time.monotonic() - start
+    expected = digest(undisturbed)
+    print(f"undisturbed: {expected[:16]}… in {whole:.1f} s", flush=True)
+    chance = random.Random(options.seed)
+    equal = sum(one(options, folder / f"run-{k}", expected, whole, chance) for k in range(options.runs))
+    shutil.rmtree(folder)
+    print(f"{equal}/{options.runs} runs killed and resumed end with the undisturbed run's weights")
+    sys.exit(equal != options.runs)
+
+
+def one(options: argparse.Namespace, run: Path, expected: str, whole: float, chance: random.Random) -> bool:
+    """Kill one run `--kills` times, finish it, and say whether its weights are the expected ones."""
+    process = subprocess.Popen(train(options, run), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    moments = []
+    for _ in range(options.kills):
+        while not (run / "run.json").is_file() and process.poll() is None:
+            time.sleep(0.01)
+        start = time.monotonic()
+        time.sleep(chance.uniform(0, whole * 0.8 / options.kills))
+        while options.mid_epoch and process.poll() is None and not any(run.glob("checkpoints/e*-s*[1-9]*")):
+            time.sleep(0.05)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        moments.append(f"{time.monotonic() - start:.1f} s ({place(run)})")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "foveal", "resume", str(run), "--save-every", str(options.save_every)],
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    finish(process)
+    found = digest(run)
+    print(f"{run.name}: killed after {', '.join(moments) or 'its end'}: {'equal' if found == expected else found}", flush=True)
+    return found == expected and bool(moments)
+
+
+def place(run: Path) -> str:
+    names = sorted(path.name for path in run.glob("checkpoints/e*"))
+    return names[-1] if names else "no checkpoint yet"
+
+
+def digest(run: Path) -> str:
+    assert json.loads((run / "report" / "report.json").read_text())["looks"] >= 1
+    return weights_sha256(load_weights(run / "weights.safetensors"))
+
+
+def finish(process: subprocess.Popen) -> None:
+    if process.wait() != 0:
+        sys.exit(f"a training failed with exit code {process.returncode}")
+
+
+def train(options: argparse.Namespace, run: Path) -> list[str]:
+    command = [sys.executable, "-m", "foveal", "train", options.source, "--recipe", options.recipe, "--out", str(run)]
+    return [*command, "--epochs", str(options.epochs), "--save-every", str(options.save_every)]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="?", default="digits")
+    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=1, help="kills a run")
+    parser.add_argument("--save-every", type=float, default=0.5, help="seconds between checkpoints within an epoch")
+    parser.add_argument("--mid-epoch", action="store_true", help="kill only with a checkpoint from within an epoch")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

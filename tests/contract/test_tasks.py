@@ -1,0 +1,166 @@
+"""What every task must hold. A new task adds its image maker here, and nothing else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import foveal
+from foveal.engine.checkpoint import load_weights, weights_sha256
+from foveal.events import EpochEnded, Finished, Saved, Started, Step
+from foveal.report import Report
+from foveal.task import Examples
+from foveal.tasks import TASKS
+
+Rows = dict[str, int]
+
+
+def draw_labelled(root: Path, rows: Rows) -> Path:
+    """Class folders: `{"train/dark": 8}` draws eight images; the label's brightness is what can be learned."""
+    rng = np.random.default_rng(0)
+    levels = {label: k for k, label in enumerate(sorted({Path(folder).name for folder in rows}))}
+    for folder, count in rows.items():
+        (root / folder).mkdir(parents=True)
+        for i in range(count):
+            level = 40 + 160 * levels[Path(folder).name] / max(1, len(levels) - 1)
+            pixels = np.clip(rng.normal(level, 20, (10, 10)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{i:03}.png")
+    return root
+
+
+MAKERS: dict[str, Callable[[Path, Rows], Path]] = {"classification": draw_labelled}
+QUICK = {"epochs": 2, "batch_size": 8, "net": "8c3same-mp2-16n-do0.3", "translate": 1, "save_every": 0.0}
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request: pytest.FixtureRequest) -> str:
+    assert set(MAKERS) == set(TASKS), "every task passes this suite"
+    return request.param
+
+
+@pytest.fixture
+def source(task: str, tmp_path: Path) -> Path:
+    return MAKERS[task](tmp_path / "images", {"dark": 24, "light": 24})
+
+
+def test_trains_reports_and_predicts(task: str, source: Path, tmp_path: Path) -> None:
+    run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    report = Report.read(run.report / "report.json")
+    assert report.looks == 1
+    for name in report.headline:
+        if name in report.scores:
+            score = report.scores[name]
+            assert score.low <= score.value <= score.high
+            assert score.n == len(foveal.look(source, task=task)) - sum(
+                line.endswith((",train", ",validation")) for line in run.split.read_text().splitlines()
+            )
+    assert report.baselines
+    assert "http" not in (run.report / "report.html").read_text().replace("http://www.w3.org", "")
+    answers = list(foveal.predict(run, source))
+    assert [answer.error for answer in answers] == [None] * 48
+    json.dumps([answer.as_dict() for answer in answers])
+
+
+def test_evaluating_again_counts_and_repeats(task: str, source: Path, tmp_path: Path) -> None:
+    run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    first = Report.read(run.report / "report.json")
+    second = foveal.evaluate(run)
+    assert (first.looks, second.looks) == (1, 2)
+    assert first.scores == second.scores
+
+
+def test_predictions_do_not_depend_on_the_batch(task: str, source: Path, tmp_path: Path) -> None:
+    predictor = foveal.load(foveal.train(source, task=task, out=tmp_path / "run", **QUICK))
+    files = sorted(source.rglob("*.png"))[:9]
+    together = [answer.as_dict() for answer in predictor.many(files)]
+    for file, answer in zip(files, together, strict=True):
+        assert predictor(file).as_dict()["label"] == answer["label"]
+        assert predictor(file).as_dict()["probability"] == pytest.approx(answer["probability"], abs=1e-6)
+
+
+def test_events_come_in_order(task: str, source: Path, tmp_path: Path) -> None:
+    events = list(foveal.training(source, task=task, out=tmp_path / "run", **QUICK))
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    steps = [event for event in events if isinstance(event, Step)]
+    assert len(steps) == 2 * events[0].steps
+    assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2]
+    assert sum(isinstance(event, Saved) for event in events) >= 2
+
+
+def test_closed_at_any_step_and_resumed_it_ends_the_same(task: str, source: Path, tmp_path: Path) -> None:
+    undisturbed = list(foveal.training(source, task=task, out=tmp_path / "whole", **QUICK))
+    expected = undisturbed[-1]
+    assert isinstance(expected, Finished)
+    for stop in (0, 1, 3, 5, 8):
+        out = tmp_path / f"stopped-{stop}"
+        events = foveal.training(source, task=task, out=out, **QUICK)
+        for _ in range(stop + 1):
+            next(events)
+        events.close()
+        torch.manual_seed(stop)  # The state of the generators must not matter.
+        *_, last = foveal.resuming(out)
+        assert isinstance(last, Finished)
+        assert last.weights_sha256 == expected.weights_sha256
+        assert weights_sha256(load_weights(out / "weights.safetensors")) == expected.weights_sha256
+        whole, part = foveal.Run.open(tmp_path / "whole").history(), foveal.Run.open(out).history()
+        assert [{**row, "seconds": 0} for row in whole] == [{**row, "seconds": 0} for row in part]
+
+
+def test_one_sample_is_a_clear_error(task: str, tmp_path: Path) -> None:
+    source = MAKERS[task](tmp_path / "images", {"dark": 1})
+    with pytest.raises(foveal.FovealError, match=r"(?i)expected|at least|only"):
+        foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_class_is_a_clear_error(task: str, tmp_path: Path) -> None:
+    source = MAKERS[task](tmp_path / "images", {"dark": 30})
+    with pytest.raises(foveal.FovealError, match=r"(?i)expected|at least|only"):
+        foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_missing_from_a_split(task: str, tmp_path: Path) -> None:
+    rows = {"train/dark": 20, "train/light": 20, "train/middle": 20, "val/dark": 4, "test/dark": 5, "test/light": 5}
+    source = MAKERS[task](tmp_path / "images", rows)
+    run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    report = Report.read(run.report / "report.json")
+    assert report.scores[report.headline[0]].n == 10
+    assert report.data.splits == {"train": 60, "validation": 4, "test": 10}
+
+
+def test_measuring_nothing_is_no_crash(task: str) -> None:
+    record = TASKS[task]
+    labels = record.answer.labels(["a", "b"])
+    pixels = np.zeros((4, 6, 6, 1), np.uint8)
+    train = Examples(["1", "2", "3", "4"], pixels, record.targets(["a", "b", "a", "b"], labels))
+    empty = Examples([], pixels[:0], record.targets([], labels))
+    outputs = np.zeros((0, record.answer.outputs(labels)), np.float32)
+    assert record.measure(outputs, empty, train, labels, 0).scores == {}
+
+
+def test_head_contract(task: str) -> None:
+    record = TASKS[task]
+    labels = record.answer.labels(["a", "b", "c"])
+    targets = torch.from_numpy(record.targets(["a", "c"], labels))
+    head = record.head(5, record.answer.outputs(labels), 0.1)
+    outputs = head(torch.randn(2, 5, requires_grad=True))
+    losses = head.loss(outputs, targets)
+    assert all(value.ndim == 0 for value in losses.values())
+    sum(losses.values(), torch.zeros(())).backward()
+    assert head.spotlight(outputs).shape == (2,)
+    passed = record.head(None, record.answer.outputs(labels))
+    assert torch.equal(passed(outputs), outputs)
+
+
+def test_decode_is_json_ready(task: str) -> None:
+    record = TASKS[task]
+    labels = record.answer.labels(["a", "b", "c"])
+    outputs = np.array([1e30, -1e30, 3.0], np.float32)[: record.answer.outputs(labels)]
+    told = record.answer.decode(outputs, None, labels).as_dict()
+    assert json.loads(json.dumps(told)) == told
