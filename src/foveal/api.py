@@ -3,37 +3,36 @@
 Looking at images does not need torch; what trains, evaluates or predicts imports it when called.
 """
 
-import glob
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.errors import FovealError, RunError, UnreadableImage
+from foveal.errors import RunError, UnreadableImage
 from foveal.events import Event, Started
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
+from foveal.readers.paths import image_files
 from foveal.recipe import InputContract, Recipe, named_recipe
 from foveal.run import CUSTOM_NET, Run, free_run_path
-from foveal.task import Examples, Prediction, Task
-from foveal.types import SPLITS, Dataset, Source
+from foveal.task import Examples, FileAnswer, Task
+from foveal.types import Dataset, Progress, Source
 
 if TYPE_CHECKING:
     from torch import nn
 
     from foveal.engine.devices import Device
     from foveal.engine.predictor import Predictor
-    from foveal.nets.describe import Description
+    from foveal.nets import Description, Layer
     from foveal.report import Report
 
-    Net = str | Sequence[object] | nn.Module
+    Net = str | Sequence[Layer] | nn.Module
 
 __all__ = [
-    "FileAnswer",
     "describe",
     "evaluate",
     "load",
@@ -50,11 +49,14 @@ __all__ = [
 THUMBNAIL_SIDE = 128
 
 
-def look(source: "str | Path | Source" = "digits", *, task: str = "classification") -> Dataset:
+def look(
+    source: "str | Path | Source" = "digits", *, task: str = "classification", progress: Progress | None = None
+) -> Dataset:
     """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
 
     Args:
         source: a folder of class folders, an archive of one, or a built-in set (`digits`, `cifar10`, `cifar100`).
+        progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
 
     Raises:
         SourceError: there is nothing usable there; the message says what was found.
@@ -63,7 +65,7 @@ def look(source: "str | Path | Source" = "digits", *, task: str = "classificatio
     from foveal.tasks import named_task
 
     with extra("train"):
-        return look_at(source, named_task(task))
+        return look_at(source, named_task(task), progress=progress)
 
 
 def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> Dataset:
@@ -83,6 +85,7 @@ def training(
     out: str | Path | None = None,
     device: str = "auto",
     save_every: float = 30.0,
+    progress: Progress | None = None,
     **changes: Any,
 ) -> Iterator[Event]:
     """`train` as a generator of events, `Started` to `Finished`; closing it saves the state and stops.
@@ -96,10 +99,11 @@ def training(
         from foveal.engine.devices import choose_device, environment, resolve_precision
         from foveal.engine.predictor import network_for
     from foveal.data import divide, write_split
+    from foveal.data.cache import pixels
     from foveal.tasks import named_task
 
     record = named_task(task)
-    dataset = source if isinstance(source, Dataset) else look(source, task=task)
+    dataset = source if isinstance(source, Dataset) else look(source, task=task, progress=progress)
     chosen = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
     on = choose_device(device)
     module, line = _net_of(net, chosen)
@@ -107,6 +111,7 @@ def training(
     chosen = chosen.changed(precision=resolve_precision(chosen.precision, on))
     dataset = divide(dataset, validation=chosen.validation, test=chosen.test, seed=chosen.seed)
     network = network_for(chosen, record, dataset.labels, module)
+    array = pixels(dataset, record.reader, chosen.input, progress=progress)
 
     path = Path(out) if out is not None else free_run_path(Path("runs"), dataset.source.name)
     info = {
@@ -133,7 +138,7 @@ def training(
             f"{path} is already there, and nothing is overwritten.",
             remedy=f"Choose another --out, or go on with it: foveal resume {path}",
         ) from None
-    return _events(Run(path), record, chosen, dataset, network, on, save_every)
+    return _events(Run(path), record, chosen, dataset, array, network, on, save_every)
 
 
 def train(
@@ -172,21 +177,29 @@ def train(
     return _finish(events, net, on_event)
 
 
-def resuming(run: str | Path | Run, *, net: "nn.Module | None" = None, save_every: float = 30.0) -> Iterator[Event]:
+def resuming(
+    run: str | Path | Run,
+    *,
+    net: "nn.Module | None" = None,
+    save_every: float = 30.0,
+    progress: Progress | None = None,
+) -> Iterator[Event]:
     """`resume` as a generator of events."""
     with extra("train"):
         from foveal.engine.devices import choose_device, environment
         from foveal.engine.predictor import network_for
+    from foveal.data.cache import pixels
 
     run = Run.open(run)
     was = run.info["environment"]
     device = choose_device(was["device"], was["threads"])
-    record, dataset = _task_and_data(run)
+    record, dataset = _task_and_data(run, progress)
     network = network_for(run.recipe, record, dataset.labels, net)
     now = environment(device)
     changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now.get(key)]
     notes = (f"the result can differ in the last bits: {'; '.join(changed)}",) if changed else ()
-    return _events(run, record, run.recipe, dataset, network, device, save_every, notes)
+    array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
+    return _events(run, record, run.recipe, dataset, array, network, device, save_every, notes)
 
 
 def resume(
@@ -207,13 +220,20 @@ def resume(
     return _finish(resuming(run, net=net, save_every=save_every), net, on_event)
 
 
-def evaluate(run: str | Path | Run, *, net: "nn.Module | None" = None, verb: str = "evaluate") -> "Report":
+def evaluate(
+    run: str | Path | Run,
+    *,
+    net: "nn.Module | None" = None,
+    progress: Progress | None = None,
+    verb: str = "evaluate",
+) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
     Raises:
         RunError: training has not finished, or the images have changed since.
     """
     with extra("train"):
+        from foveal.data import summary
         from foveal.data.cache import pixels
         from foveal.engine.devices import choose_device
         from foveal.engine.infer import infer
@@ -221,10 +241,10 @@ def evaluate(run: str | Path | Run, *, net: "nn.Module | None" = None, verb: str
         from foveal.report import build_report, write_page
 
     run = Run.open(run)
-    record, dataset = _task_and_data(run)
+    record, dataset = _task_and_data(run, progress)
     device = choose_device()
     network = trained_network(run, record, device, net)
-    array = pixels(dataset, record.reader, run.recipe.input)
+    array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
     looks = run.count_look(verb)
     outputs = infer(network, array, dataset.rows("test"), device.torch)
     measurement = record.measure(
@@ -235,7 +255,7 @@ def evaluate(run: str | Path | Run, *, net: "nn.Module | None" = None, verb: str
         task=record,
         looks=looks,
         recipe=run.recipe.model_dump(mode="json"),
-        data=describe_data(dataset),
+        data=summary(dataset),
         environment=run.info["environment"],
         history=run.history(),
     )
@@ -272,18 +292,6 @@ def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str =
     return Predictor(run, record, trained_network(run, record, on, net), on, tuple(run.info["labels"]))
 
 
-@dataclass(frozen=True, slots=True)
-class FileAnswer:
-    """What the network says of one file, or why the file cannot be read: exactly one of the two."""
-
-    file: str
-    prediction: Prediction | None
-    error: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"file": self.file, **(self.prediction.as_dict() if self.prediction else {"error": self.error})}
-
-
 def predict(
     run: "str | Path | Run | Predictor", images: str | Path | Iterable[str | Path], *, net: "nn.Module | None" = None
 ) -> Iterator[FileAnswer]:
@@ -296,7 +304,7 @@ def predict(
     Raises:
         FovealError: a path or pattern matches nothing.
     """
-    files = _files(images)
+    files = image_files(images)
     predictor = load(run, net=net) if isinstance(run, str | Path | Run) else run
     return (
         FileAnswer(file, None, answer.message) if isinstance(answer, UnreadableImage) else FileAnswer(file, answer)
@@ -324,38 +332,19 @@ def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3
     return describe_module(net, size)
 
 
-def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """What `look --json` prints and a report keeps: counts by label and split, sizes, modes, findings."""
-    labels = {label: int((dataset.targets == k).sum()) for k, label in enumerate(dataset.labels)}
-    smallest, median, largest = ([int(v) for v in f(dataset.sizes, axis=0)] for f in (np.min, np.median, np.max))
-    return {
-        "source": dataset.source.spec,
-        "images": len(dataset),
-        "labels": labels,
-        "splits": {name: len(dataset.rows(name)) for name in SPLITS},
-        "given": list(dataset.given),
-        "sizes": {"smallest": smallest, "median": median, "largest": largest},
-        "channels": dataset.channels,
-        "modes": dataset.modes,
-        "findings": [finding.as_dict() for finding in dataset.findings],
-        "fingerprint": dataset.fingerprint,
-    }
-
-
 def _events(
     run: Run,
     task: Task,
     recipe: Recipe,
     dataset: Dataset,
+    array: np.ndarray,
     network: Any,
     device: "Device",
     save_every: float,
     notes: tuple[str, ...] = (),
 ) -> Iterator[Event]:
-    from foveal.data.cache import pixels
     from foveal.engine.train import TrainingSet, train
 
-    array = pixels(dataset, task.reader, recipe.input)
     data = TrainingSet(array, dataset.targets, dataset.rows("train"), dataset.rows("validation"), dataset.files)
     events = train(network, task.answer, recipe, data, run, device, save_every)
     started = next(events)
@@ -389,7 +378,7 @@ def _net_of(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]"
     return net, CUSTOM_NET
 
 
-def _task_and_data(run: Run) -> tuple[Task, Dataset]:
+def _task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
     """The run's task and its images as they were divided.
 
     Raises:
@@ -398,7 +387,7 @@ def _task_and_data(run: Run) -> tuple[Task, Dataset]:
     from foveal.data import read_split
     from foveal.tasks import named_task
 
-    dataset = look(run.info["source"], task=run.info["task"])
+    dataset = look(run.info["source"], task=run.info["task"], progress=progress)
     dataset = read_split(run.split, dataset)
     if dataset.fingerprint != run.info["fingerprint"]:
         raise RunError(
@@ -419,21 +408,3 @@ def _thumbnail(dataset: Dataset, task: Task, file: str) -> np.ndarray:
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")
     return task.reader.prepare(image, contract)[0]
-
-
-def _files(images: str | Path | Iterable[str | Path]) -> list[str]:
-    """Folders and patterns to the files they hold; a file that is named stays, readable or not."""
-    files: list[str] = []
-    for image in [images] if isinstance(images, str | Path) else images:
-        path = Path(image)
-        if path.is_dir():
-            found = sorted(str(p) for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        elif path.exists():
-            found = [str(image)]
-        else:
-            found = sorted(p for p in glob.glob(str(image), recursive=True) if Path(p).is_file())
-        if not found:
-            what = "a folder without files" if path.is_dir() else "nothing"
-            raise FovealError(f"Expected an image, a folder or a pattern, found {what} at {str(image)!r}.")
-        files += found
-    return files

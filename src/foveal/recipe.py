@@ -27,11 +27,16 @@ class InputContract(BaseModel):
     width: int = Field(ge=1, description="pixels")
     channels: Literal[1, 3] = Field(description="1 gray, 3 RGB")
     resize: Literal["stretch", "crop", "pad"] = Field(
-        "crop", description="stretch to size; shorter side to size and crop the centre; longer side to size and pad"
+        default="crop",
+        description="stretch to size; shorter side to size and crop the centre; longer side to size and pad",
     )
-    interpolation: Literal["bilinear", "bicubic"] = Field("bilinear", description="antialiased when shrinking")
-    mean: tuple[float, ...] = Field((0.0,), description="subtracted from pixel / 255, one for all channels or one each")
-    std: tuple[float, ...] = Field((1.0,), description="divides after the mean, one for all channels or one each")
+    interpolation: Literal["bilinear", "bicubic"] = Field(default="bilinear", description="antialiased when shrinking")
+    mean: tuple[float, ...] = Field(
+        default=(0.0,), description="subtracted from pixel / 255, one for all channels or one each"
+    )
+    std: tuple[float, ...] = Field(
+        default=(1.0,), description="divides after the mean, one for all channels or one each"
+    )
 
     @model_validator(mode="after")
     def _one_or_each(self) -> Self:
@@ -49,11 +54,11 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="the named recipe this came from")
-    task: str = Field("classification", description="a name in `foveal.tasks.TASKS`")
+    task: str = Field(default="classification", description="a name in `foveal.tasks.TASKS`")
     net: str = Field(description="the network in one line, without input and output layers")
     input: InputContract = Field(description="what the net takes, and how an image becomes that")
     init: Literal["glorot", "he"] = Field(
-        "he", description="initial weights: Glorot uniform (Keras' default) or He normal; biases zero"
+        default="he", description="initial weights: Glorot uniform (Keras' default) or He normal; biases zero"
     )
     epochs: int = Field(ge=1, le=100_000, description="passes over the training images")
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
@@ -61,27 +66,37 @@ class Recipe(BaseModel):
         gt=0, lt=1, description="share of the non-test images held out for validation; none: the source's own split"
     )
     test: float | None = Field(gt=0, lt=1, description="share of all images held out for test; none: the source's own")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or SGD with Nesterov momentum")
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Adam, or SGD with Nesterov momentum")
     learning_rate: float = Field(gt=0, description="the largest of the schedule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Adam's β₁, or SGD's momentum")
-    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's β₂")
-    epsilon: float = Field(1e-7, gt=0, description="Adam's ε")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Adam's β₁, or SGD's momentum")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's β₂")
+    epsilon: float = Field(default=1e-7, gt=0, description="Adam's ε")
     weight_decay: float = Field(
-        0.0, ge=0, description="on weights of two or more dimensions; decoupled for Adam (AdamW), L2 for SGD"
+        default=0.0, ge=0, description="on weights of two or more dimensions; decoupled for Adam (AdamW), L2 for SGD"
     )
-    schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="of the learning rate, to zero")
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises linearly")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all labels")
-    flip: bool = Field(False, description="mirror left and right at random")
-    translate: int = Field(0, ge=0, description="shift at random by up to so many pixels, edges repeated")
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        default="constant", description="of the learning rate, to zero"
+    )
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises linearly"
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread over all labels")
+    flip: bool = Field(default=False, description="mirror left and right at random")
+    translate: int = Field(default=0, ge=0, description="shift at random by up to so many pixels, edges repeated")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of convolutions and products in training; auto: bf16 where the device is made for it"
+        default="auto",
+        description="of convolutions and products in training; auto: bf16 where the device is made for it",
     )
     keep: Literal["last", "best"] = Field(
-        "last", description="weights of the last epoch, or of the best: validation score, ties by validation loss"
+        default="last",
+        description="weights of the last epoch, or of the best: validation score, ties by validation loss",
     )
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one on validation")
-    seed: int = Field(0, ge=0, lt=2**63, description="of split, initial weights, order, augmentation and dropout")
+    patience: int | None = Field(
+        default=None, ge=1, description="stop after so many epochs without a better one on validation"
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="of split, initial weights, order, augmentation and dropout"
+    )
 
     def changed(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed, validated again.

@@ -12,7 +12,7 @@ from foveal.types import Facts, Geometry, Measurement
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Answer", "Examples", "Head", "HeadFactory", "Measure", "Prediction", "Reader", "Task"]
+__all__ = ["Answer", "Examples", "FileAnswer", "Head", "HeadFactory", "Measure", "Prediction", "Reader", "Task"]
 
 
 class Prediction(Protocol):
@@ -21,6 +21,18 @@ class Prediction(Protocol):
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, without the file's name."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """What the network says of one file, or why the file cannot be read: exactly one of the two."""
+
+    file: str
+    prediction: Prediction | None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"file": self.file, **(self.prediction.as_dict() if self.prediction else {"error": self.error})}
 
 
 class Reader(Protocol):

@@ -1,6 +1,6 @@
 """The types that travel between the rooms: plain, frozen, numpy at most."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -16,11 +16,15 @@ __all__ = [
     "Geometry",
     "Measurement",
     "Mistake",
+    "Progress",
     "Sample",
     "Score",
     "Source",
     "SplitName",
 ]
+
+Progress = Callable[[str, int, int], object]
+"""Is told what is going on (`downloading`, `decoding`, …), how much is done, and of how much (0 where not known)."""
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")

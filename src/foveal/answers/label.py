@@ -56,7 +56,7 @@ class Label:
     def decode(self, outputs: np.ndarray, geometry: Geometry | None, labels: Sequence[str]) -> LabelPrediction:
         """Logits (K,) to the likeliest label."""
         probabilities = softmax(outputs)
-        order = np.argsort(-probabilities, kind="stable")[:SHOWN]
+        order = [int(k) for k in np.argsort(-probabilities, kind="stable")[:SHOWN]]
         shown = {labels[k]: float(probabilities[k]) for k in order}
         return LabelPrediction(labels[order[0]], float(probabilities[order[0]]), shown)
 

@@ -7,15 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["INTERRUPTED", "app"]
+__all__ = ["app"]
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="foveal",
     help="From your own images to a convolutional network you understand and can ship.",
-    epilog="Start with: [bold]foveal train[/bold] (the digits that ship with scikit-learn), "
-    "or [bold]foveal look my-photos/[/bold].",
+    epilog="Start with [bold]foveal train[/bold] (digits that need no download) or [bold]foveal look photos/[/bold].",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -25,7 +24,11 @@ app = typer.Typer(
 
 def _completed(*names: str) -> Callable[[str], list[str]]:
     """Tab completion by names; files and folders are completed by the shell."""
-    return lambda typed: [name for name in names if name.startswith(typed)]
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
+def _examples(*commands: str) -> str:
+    return "\n\n".join(["Examples:", *(f"  [bold]{command}[/bold]" for command in commands)])
 
 
 NETS = ("cookbook", "lenet5", "vgg-small", "resnet9")
@@ -63,28 +66,37 @@ def _root(
 ) -> None: ...
 
 
-@app.command(epilog="Examples: [bold]foveal look photos/[/bold] · [bold]foveal look photos.zip --json[/bold]")
+@app.command(
+    epilog=_examples(
+        "foveal look photos/",
+        "foveal look photos.zip --json",
+    )
+)
 def look(source: SOURCE = "digits", task: TASK = "classification", as_json: JSON = False) -> None:
     """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
-    from foveal.api import describe_data, look, propose_split
+    from foveal.api import look, propose_split
     from foveal.cli import show
+    from foveal.data import summary
     from foveal.errors import SplitError
 
-    with show.working(f"looking at {source}"):
-        dataset = look(source, task=task)
+    with show.working(f"looking at {source}") as progress:
+        dataset = look(source, task=task, progress=progress)
     note = ""
     try:
         dataset = propose_split(dataset)
     except SplitError as error:
         note = str(error)
-    data = describe_data(dataset)
+    data = summary(dataset)
     show.json_object(data) if as_json else show.data(data, dataset, note)
 
 
 @app.command(
-    epilog="Examples: [bold]foveal train[/bold] · [bold]foveal train photos/ --epochs 30[/bold] · "
-    "[bold]foveal train cifar10 --recipe cookbook[/bold] · "
-    "[bold]foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005[/bold]"
+    epilog=_examples(
+        "foveal train",
+        "foveal train photos/ --epochs 30",
+        "foveal train cifar10 --recipe cookbook",
+        "foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005",
+    )
 )
 def train(
     source: SOURCE = "digits",
@@ -133,38 +145,48 @@ def train(
 
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     changes = {name: value for name, value in flags.items() if value is not None} | _settings(settings or [])
-    with show.working(f"looking at {source}"):
-        events = training(
-            source, task=task, recipe=recipe, net=net, out=out, device=device, save_every=save_every, **changes
-        )
+    places = {"out": out, "device": device, "save_every": save_every}
+    with show.working(f"looking at {source}") as progress:
+        events = training(source, task=task, recipe=recipe, net=net, progress=progress, **places, **changes)
     _train(events, as_json)
 
 
-@app.command(epilog="Example: [bold]foveal resume runs/digits-1[/bold]")
+@app.command(
+    epilog=_examples(
+        "foveal resume runs/digits-1",
+    )
+)
 def resume(run: RUN, save_every: SAVE_EVERY = 30.0, as_json: JSON = False) -> None:
     """Go on with a run that was stopped or killed; the result is the one it would have had."""
     from foveal.api import resuming
     from foveal.cli import show
 
-    with show.working(f"opening {run}"):
-        events = resuming(run, save_every=save_every)
+    with show.working(f"opening {run}") as progress:
+        events = resuming(run, save_every=save_every, progress=progress)
     _train(events, as_json)
 
 
-@app.command(epilog="Example: [bold]foveal evaluate runs/digits-1 --json[/bold]")
+@app.command(
+    epilog=_examples(
+        "foveal evaluate runs/digits-1 --json",
+    )
+)
 def evaluate(run: RUN, as_json: JSON = False) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     from foveal.api import evaluate
     from foveal.cli import show
 
-    with show.working(f"evaluating {run}"):
-        report = evaluate(run)
+    with show.working(f"evaluating {run}") as progress:
+        report = evaluate(run, progress=progress)
     show.json_object(report.as_dict()) if as_json else show.report(report, run)
 
 
 @app.command(
-    epilog="Examples: [bold]foveal predict runs/photos-1 new.jpg[/bold] · "
-    "[bold]foveal predict runs/photos-1 inbox/ --json[/bold] · [bold]foveal predict runs/photos-1 'shots/*.png'[/bold]"
+    epilog=_examples(
+        "foveal predict runs/photos-1 new.jpg",
+        "foveal predict runs/photos-1 inbox/ --json",
+        "foveal predict runs/photos-1 'shots/*.png'",
+    )
 )
 def predict(
     run: RUN,
@@ -184,8 +206,10 @@ def predict(
 
 
 @app.command(
-    epilog="Examples: [bold]foveal describe cookbook --input 32x32x3[/bold] · "
-    "[bold]foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1[/bold]"
+    epilog=_examples(
+        "foveal describe cookbook --input 32x32x3",
+        "foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1",
+    )
 )
 def describe(
     net: Annotated[

@@ -10,13 +10,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
-from foveal.api import FileAnswer
 from foveal.events import EpochEnded, Event, Finished, Started, Step
 from foveal.report import Report
-from foveal.types import SPLITS, Dataset, Finding
+from foveal.task import FileAnswer
+from foveal.types import SPLITS, Dataset, Finding, Progress
 
 __all__ = ["answer", "data", "description", "json_object", "report", "training", "working"]
 
@@ -34,13 +35,17 @@ def json_object(value: dict[str, Any]) -> None:
 
 
 @contextmanager
-def working(message: str) -> Iterator[None]:
-    """A spinner on a terminal, nothing otherwise."""
-    if err.is_terminal:
-        with err.status(escape(message)):
-            yield
-    else:
-        yield
+def working(message: str) -> Iterator[Progress | None]:
+    """A spinner on a terminal, with what is told to the yielded `progress`; nothing otherwise."""
+    if not err.is_terminal:
+        yield None
+        return
+    with err.status(escape(message)) as status:
+
+        def progress(what: str, done: int, total: int) -> None:
+            status.update(f"{escape(message)}: {what} {done:,}" + (f" of {total:,}" if total else ""))
+
+        yield progress
 
 
 def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
@@ -107,7 +112,8 @@ def training(events: Iterator[Event]) -> Path | None:
 def _introduce(started: Started) -> None:
     err.print(
         f"[bold]{escape(str(started.run))}[/]: {started.images:,} images, {started.parameters:,} parameters, "
-        f"{started.epochs} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}"
+        f"{started.epochs} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}",
+        soft_wrap=True,
     )
     for note in started.notes:
         err.print(f"[yellow]note:[/] {escape(note)}")
@@ -115,8 +121,8 @@ def _introduce(started: Started) -> None:
         err.print(f"going on from epoch {started.epoch + 1}, step {started.step + 1}")
 
 
-def _bar(started: Started) -> Progress:
-    return Progress(
+def _bar(started: Started) -> Bar:
+    return Bar(
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -127,17 +133,18 @@ def _bar(started: Started) -> Progress:
     )
 
 
-def _progress(event: Event, bar: Progress, task: Any, started: Started) -> None:
+def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
     if isinstance(event, Step):
         scores = " ".join(f"{name} {value:.3f}" for name, value in event.scores.items())
         done = event.epoch * started.steps + event.step
         bar.update(task, completed=done, status=f"epoch {event.epoch + 1} loss {event.loss:.3f} {scores}")
     elif isinstance(event, EpochEnded):
-        shown = {k: v for k, v in event.row.items() if k not in ("epoch", "learning_rate", "seconds")}
-        values = " ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in shown.items())
-        best = " *" if event.best else ""
-        epoch = f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs}"
-        err.print(f"{epoch} {values} {event.row['seconds']:.0f} s{best}")
+        parts = [f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs}"]
+        for split in ("train", "validation"):
+            values = {k.removeprefix(f"{split}_"): v for k, v in event.row.items() if k.startswith(f"{split}_")}
+            parts.append(" ".join([split, *(f"{name} {value:.3f}" for name, value in values.items())]))
+        parts.append(f"{event.row['seconds']:.0f} s{' *' if event.best else ''}")
+        err.print(" · ".join(parts), soft_wrap=True)
     elif isinstance(event, Finished) and event.reason == "patience":
         err.print(f"stopped early: no better epoch on validation since {event.kept}")
 

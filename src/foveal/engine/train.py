@@ -146,7 +146,7 @@ def train(
                 outputs, losses = _learn(network, optimizer, images, targets.to(device.torch), rate, recipe.precision)
                 loss = sum(losses.values())
                 if not math.isfinite(loss):
-                    raise _non_finite(f"{loss}", progress, steps, rate, [data.files[row] for row in rows], run)
+                    raise _non_finite(f"{loss}", progress, steps, rate, [data.files[int(row)] for row in rows], run)
                 progress.step += 1
                 progress.add(len(rows), {"loss": loss, **answer.score(outputs, targets.numpy())})
                 progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
