@@ -1,0 +1,71 @@
+"""The Keras side of keras_parity.py: run by it, in an environment of its own. Reads one .npz, writes one .npz."""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow
+from keras import layers
+
+
+def model(activation: str | None) -> keras.Sequential:
+    """The worked example, as it is written for Keras."""
+    return keras.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Conv2D(32, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(64, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(128, (3, 3), activation="relu"),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(10, activation=activation),
+        ]
+    )
+
+
+def in_keras_order(weights: list[np.ndarray]) -> list[np.ndarray]:
+    """Kernels (O, I, H, W) to (H, W, I, O); dense (O, I) to (I, O), the first one's inputs C, H, W to H, W, C."""
+    turned = []
+    for array in weights:
+        if array.ndim == 4:
+            array = array.transpose(2, 3, 1, 0)
+        elif array.shape == (128, 2048):
+            array = array.reshape(128, 128, 4, 4).transpose(2, 3, 1, 0).reshape(2048, 128)
+        elif array.ndim == 2:
+            array = array.T
+        turned.append(array)
+    return turned
+
+
+def main(read: str, write: str) -> None:
+    given = np.load(read, allow_pickle=False)
+    found: dict[str, np.ndarray] = {}
+    images = given["pixels"].astype("float32") / 255
+    for case in given["cases"]:
+        weights = in_keras_order([given[f"{case}.{number}"] for number in range(10)])
+        for what, activation in (("logits", None), ("probabilities", "softmax")):
+            network = model(activation)
+            network.set_weights(weights)
+            found[f"{case}.{what}"] = network.predict(images, batch_size=100, verbose=0)
+    variances, largest = [], []
+    for seed in range(int(given["seeds"])):
+        keras.utils.set_random_seed(seed)
+        kernels = [array for array in model("softmax").get_weights() if array.ndim > 1]
+        variances.append([kernel.var(dtype=np.float64) for kernel in kernels])
+        largest.append([np.abs(kernel).max() for kernel in kernels])
+    keras.backend.clear_session()
+    network = model("softmax")
+    table = [[layer.name, list(layer.output.shape[1:]), layer.count_params()] for layer in network.layers]
+    told = {
+        "layers": table,
+        "parameters": network.count_params(),
+        "versions": {"keras": keras.__version__, "tensorflow": tensorflow.__version__, "numpy": np.__version__},
+    }
+    np.savez(write, told=json.dumps(told), variances=variances, largest=largest, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

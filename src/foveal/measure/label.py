@@ -1,0 +1,131 @@
+"""How good the `label` answer is: one true label an image against K outputs an image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foveal.answers.label import softmax
+from foveal.measure.baselines import baseline_outputs
+from foveal.measure.intervals import bootstrap, wilson
+from foveal.task import Examples
+from foveal.types import Confusion, Measurement, Mistake, Score
+
+__all__ = ["PER_LABEL", "SCORES", "measure_labels"]
+
+MOST_MISTAKES = 24
+TOP = 5
+
+SCORES: dict[str, str] = {
+    "accuracy": "share of images whose likeliest label is the true one",
+    "top5_accuracy": f"share of images whose true label is among the {TOP} likeliest; only with more than {TOP} labels",
+    "macro_f1": "mean F1 of the labels that are true or predicted somewhere, each label counting the same",
+}
+
+PER_LABEL: dict[str, str] = {
+    "precision": "share of the images called so that are so; left out where none was called so",
+    "recall": "share of the images that are so that were called so; left out where the test split has none",
+    "f1": "harmonic mean of precision and recall; left out where the label is neither true nor predicted anywhere",
+    "support": "test images of this label",
+}
+
+
+def measure_labels(
+    outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int
+) -> Measurement:
+    """Scores, baselines, per label, confusion and the most confident mistakes of raw outputs (N, K).
+
+    Shares have Wilson's interval, and so has F1 (see `_f1`); macro F1 has a bootstrap interval over images, drawn with
+    `seed`. Without test images there are no scores and no baselines, every support is 0 and nothing is raised.
+    """
+    truth = test.targets.astype(np.int64)
+    counts = _confusion(outputs, truth, len(labels))
+    guesses = baseline_outputs(test, train, len(labels), seed) if len(truth) else {}
+    return Measurement(
+        scores=_scores(outputs, truth, seed),
+        baselines={name: _scores(guess, truth, seed) for name, guess in guesses.items()},
+        per_label=_per_label(counts, labels),
+        confusion=Confusion(tuple(labels), tuple(tuple(row) for row in counts.tolist())),
+        mistakes=_mistakes(outputs, truth, test.files, labels),
+    )
+
+
+def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Score]:
+    if not len(truth):
+        return {}
+    rank, labels = _rank(outputs, truth), outputs.shape[1]
+    scores = {"accuracy": wilson(int((rank == 0).sum()), len(truth))}
+    if labels > TOP:
+        scores["top5_accuracy"] = wilson(int((rank < TOP).sum()), len(truth))
+    scores["macro_f1"] = _macro_f1(_confusion(outputs, truth, labels), seed)
+    return scores
+
+
+def _rank(outputs: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N,) how many labels come before the true one; of equal outputs the first label comes first, as in argmax."""
+    own = np.take_along_axis(outputs, truth[:, None], axis=1)
+    before = np.arange(outputs.shape[1]) < truth[:, None]
+    return ((outputs > own) | ((outputs == own) & before)).sum(axis=1)
+
+
+def _confusion(outputs: np.ndarray, truth: np.ndarray, labels: int) -> np.ndarray:
+    """(K, K) images by true label (row) and predicted label (column)."""
+    cells = truth * labels + outputs.argmax(axis=1)
+    return np.bincount(cells, minlength=labels * labels).reshape(labels, labels)
+
+
+def _macro_f1(counts: np.ndarray, seed: int) -> Score:
+    right, n = int(counts.trace()), int(counts.sum())
+    if right in (0, n):
+        # Every resample would say 0 (or 1) again, an interval of no width. Macro F1 equals accuracy here: take its.
+        return wilson(right, n)
+    rows, columns = np.nonzero(counts)
+    labels = np.arange(len(counts))
+    hits = 2.0 * ((rows == columns)[:, None] & (rows[:, None] == labels))  # (M, K) a cell's share in 2 TP
+    uses = (rows[:, None] == labels) + 1.0 * (columns[:, None] == labels)  # (M, K) a cell's share in 2 TP + FP + FN
+
+    def statistic(cells: np.ndarray) -> np.ndarray:
+        used = cells @ uses
+        f1 = np.divide(cells @ hits, used, out=np.zeros_like(used), where=used > 0)
+        return f1.sum(axis=1) / (used > 0).sum(axis=1)
+
+    return bootstrap(counts[rows, columns], statistic, seed)
+
+
+def _per_label(counts: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, Score | int]]:
+    columns = zip(labels, counts.diagonal().tolist(), counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist())
+    return {label: _one_label(right, true, called) for label, right, true, called in columns}
+
+
+def _one_label(right: int, true: int, called: int) -> dict[str, Score | int]:
+    row: dict[str, Score | int] = {}
+    if called:
+        row["precision"] = wilson(right, called)
+    if true:
+        row["recall"] = wilson(right, true)
+    if true or called:
+        row["f1"] = _f1(right, true + called - right)
+    row["support"] = true
+    return row
+
+
+def _f1(right: int, involved: int) -> Score:
+    """F1 = 2J / (1 + J), J the share right of the images where the label is true or predicted (Jaccard's index).
+
+    Given how many images are involved, those right among them are binomial, and F1 rises with J: so Wilson's interval
+    of J, carried over, is one of F1. Unlike a bootstrap it stays honest for three images that are all right.
+    """
+    share = wilson(right, involved)
+    value, low, high = (2 * j / (1 + j) for j in (share.value, share.low, share.high))
+    return Score(value, low, high, share.level, involved, share.method)
+
+
+def _mistakes(
+    outputs: np.ndarray, truth: np.ndarray, files: Sequence[str], labels: Sequence[str]
+) -> tuple[Mistake, ...]:
+    predicted, probability = outputs.argmax(axis=1), softmax(outputs).max(axis=1)
+    wrong = np.flatnonzero(predicted != truth)
+    worst = wrong[np.argsort(-probability[wrong], kind="stable")[:MOST_MISTAKES]]
+    return tuple(
+        Mistake(files[row], labels[int(truth[row])], labels[int(predicted[row])], float(probability[row]))
+        for row in map(int, worst)
+    )

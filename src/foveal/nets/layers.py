@@ -1,0 +1,197 @@
+"""A network as a torch module: from pixels 0 to 255 to raw outputs.
+
+Shapes: B batch, C channels, H height, W width, F features, K outputs.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from foveal.errors import NetError
+from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, activated, pad, probe
+from foveal.nets.specs import (
+    AvgPool,
+    BatchNorm,
+    BlurPool,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    MaxPool,
+    Net,
+    Pool,
+    Residual,
+)
+from foveal.nets.walk import Step, each, walk
+from foveal.nets.windows import Window
+from foveal.nets.zoo import net_of
+from foveal.recipe import InputContract
+from foveal.task import Head, HeadFactory
+
+__all__ = ["BuiltStep", "Network", "build"]
+
+MOST_PARAMETERS = 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltStep:
+    """A layer of the notation and the module that does its work. The module's output is the step's output."""
+
+    step: Step
+    module: nn.Module
+
+
+class Network(nn.Module):
+    """Pixels to raw outputs: normalise, body, head.
+
+    Args:
+        body: normalised images (B, C, H, W) to features (B, F).
+        steps: the body's layers in the order of their work, those inside a residual block before the block; empty for
+            a body that is somebody's own module.
+    """
+
+    head: Head
+
+    def __init__(self, normalize: Normalize, body: nn.Module, head: Head, steps: Sequence[BuiltStep] = ()) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.body = body
+        self.head = head
+        self.steps = tuple(steps)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, C, H, W), uint8 or float, 0 to 255, to (B, K)."""
+        return self.head(self.body(self.normalize(pixels)))
+
+
+def build(
+    net: str | Net | Sequence[Layer] | nn.Module,
+    contract: InputContract,
+    head_factory: HeadFactory,
+    outputs: int,
+    label_smoothing: float = 0.0,
+    init: Literal["glorot", "he"] = "he",
+    seed: int = 0,
+) -> Network:
+    """A network with its head.
+
+    Args:
+        net: a name of the zoo, a line, layers; or a module, which gets normalised images (B, C, H, W), must return
+            (B, outputs), gets no output layer and keeps its own weights.
+        init: weights of convolutions and dense layers: Glorot uniform (Glorot and Bengio 2010, equation 16, Keras'
+            default) or He normal (He et al. 2015, equation 10). The output layer is always Glorot uniform, biases 0.
+        seed: the initial weights are a function of it alone; torch's own random state is neither used nor changed.
+
+    Raises:
+        NetError: the net does not fit the contract, is too large, or a module returns another shape.
+    """
+    if isinstance(net, nn.Module):
+        return _around(net, contract, head_factory(None, outputs, label_smoothing), outputs)
+    steps = walk(net_of(net), (contract.channels, contract.height, contract.width))
+    _affordable(steps)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        built: list[BuiltStep] = []
+        body = _chain(steps, built)
+        head = head_factory(steps[-1].after[0], outputs, label_smoothing)
+        network = Network(Normalize(contract), body, head, built)
+        _initialize(network, init, torch.Generator().manual_seed(seed))
+    return network
+
+
+def _around(module: nn.Module, contract: InputContract, head: Head, outputs: int) -> Network:
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    network = Network(Normalize(contract), module, head).to(device)
+    blank = torch.zeros(2, contract.channels, contract.height, contract.width, device=device)
+    found = probe(module, network.normalize(blank))
+    if not isinstance(found, Tensor) or found.shape != (2, outputs):
+        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise NetError(
+            f"{type(module).__name__} must return (batch, outputs), here (2, {outputs}), found {what}.",
+            remedy="Return raw outputs, one row an image, without softmax.",
+        )
+    return network
+
+
+def _affordable(steps: Sequence[Step]) -> None:
+    largest = max((step for _, step in each(steps)), key=lambda step: step.parameters)
+    total = sum(step.parameters for _, step in each(steps))
+    if total > MOST_PARAMETERS:
+        raise NetError(
+            f"The network has {total:,} parameters, expected at most {MOST_PARAMETERS:,}; "
+            f"{largest.token} (token {largest.number}) alone has {largest.parameters:,}.",
+            remedy="Make that layer smaller, or the image before it: mp2, a stride, or gap before a dense layer.",
+        )
+
+
+def _initialize(network: Network, init: Literal["glorot", "he"], generator: torch.Generator) -> None:
+    body = set(network.body.modules())
+    for module in network.modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        if init == "glorot" or module not in body:
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+        else:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _chain(steps: Sequence[Step], built: list[BuiltStep]) -> nn.Sequential:
+    modules = []
+    for step in steps:
+        modules.append(_module(step, built))
+        built.append(BuiltStep(step, modules[-1]))
+    return nn.Sequential(*modules)
+
+
+def _module(step: Step, built: list[BuiltStep]) -> nn.Module:
+    layer, before = step.layer, step.before
+    if isinstance(layer, Residual):
+        shortcut = nn.Identity()
+        if step.shortcut:
+            shortcut = nn.Conv2d(before[0], step.after[0], 1, step.shortcut, bias=False)
+        return activated(layer.activation, sum=ResidualBlock(_chain(step.body, built), shortcut))
+    if isinstance(layer, Conv):
+        return _convolution(layer, step)
+    if isinstance(layer, Pool):
+        return _pool(layer, before[1], before[2])
+    if isinstance(layer, GlobalAvgPool):
+        return nn.Sequential(OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
+    if isinstance(layer, BatchNorm):
+        norm = nn.BatchNorm2d(before[0]) if len(before) == 3 else nn.BatchNorm1d(before[0])
+        return activated(layer.activation, norm=norm)
+    if isinstance(layer, Dense):
+        return activated(layer.activation, dense=nn.Linear(before[0], layer.units))
+    if isinstance(layer, Dropout):
+        return nn.Dropout(layer.share)
+    assert isinstance(layer, Flatten)
+    return nn.Flatten()
+
+
+def _convolution(layer: Conv, step: Step) -> nn.Module:
+    window = layer.window
+    padding, edges = pad(window, step.before[1], step.before[2], 0.0)
+    conv = nn.Conv2d(step.before[0], layer.filters, window.kernel, window.stride, padding, bias=step.bias)
+    return activated(layer.activation, **edges, conv=conv)
+
+
+def _pool(layer: Pool, height: int, width: int) -> nn.Module:
+    window = layer.window
+    if isinstance(layer, AvgPool):
+        padding, edges = pad(window, height, width, 0.0)
+        if edges:
+            return PixelMean(window, height, width)
+        return nn.AvgPool2d(window.kernel, window.stride, padding, count_include_pad=False)
+    assert isinstance(layer, MaxPool | BlurPool)
+    stride = window.stride if isinstance(layer, MaxPool) else (1, 1)
+    padding, edges = pad(Window(window.kernel, stride, window.padding), height, width, -torch.inf)
+    pool = nn.MaxPool2d(window.kernel, stride, padding)
+    if isinstance(layer, MaxPool):
+        return nn.Sequential(OrderedDict(**edges, pool=pool)) if edges else pool
+    return nn.Sequential(OrderedDict(**edges, pool=pool, blur=Blur(window.stride)))

@@ -1,0 +1,121 @@
+"""The modules that torch does not bring, and the ways they are put together. Shapes: B, C, H, W."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from foveal.errors import NetError
+from foveal.nets.specs import Activation
+from foveal.nets.windows import Pair, Window
+from foveal.recipe import InputContract
+
+__all__ = ["MODULES", "Blur", "Normalize", "PixelMean", "ResidualBlock", "activated", "pad", "probe"]
+
+MODULES: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "lrelu": nn.LeakyReLU,
+    "elu": nn.ELU,
+}
+
+
+class Normalize(nn.Module):
+    """Pixels 0 to 255 to (pixel / 255 − mean) / std. The numbers live in the contract, not in the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, contract: InputContract) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(contract.mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(contract.std).reshape(1, -1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+
+class ResidualBlock(nn.Module):
+    """shortcut(x) + body(x)."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.body(x)
+
+
+class Blur(nn.Module):
+    """[1, 2, 1] / 4 along every axis whose stride is above 1, edges repeated, then the stride. No weights."""
+
+    kernel: Tensor
+
+    def __init__(self, stride: Pair) -> None:
+        super().__init__()
+        self.stride = stride
+        rows, columns = (torch.tensor([1.0, 2.0, 1.0]) / 4 if step > 1 else torch.ones(1) for step in stride)
+        self.register_buffer("kernel", torch.outer(rows, columns)[None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        around, channels = (len(self.kernel[0, 0]) // 2, self.kernel.shape[3] // 2), x.shape[1]
+        padded = F.pad(x, (around[1], around[1], around[0], around[0]), mode="replicate")
+        return F.conv2d(padded, self.kernel.expand(channels, -1, -1, -1), stride=self.stride, groups=channels)
+
+
+class PixelMean(nn.Module):
+    """Average pooling with unequal edges, of the pixels alone: the mean with zeros, scaled up where edges took part."""
+
+    scale: Tensor
+
+    def __init__(self, window: Window, height: int, width: int) -> None:
+        super().__init__()
+        edges = pad(window, height, width, 0.0)[1]
+        self.mean = nn.Sequential(OrderedDict(**edges, pool=nn.AvgPool2d(window.kernel, window.stride)))
+        self.register_buffer("scale", 1 / self.mean(torch.ones(1, 1, height, width)), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mean(x) * self.scale
+
+
+def probe(module: nn.Module, batch: Tensor) -> Any:
+    """What the module makes of a batch in evaluation mode; leaves its modes and the random state as they were.
+
+    Raises:
+        NetError: whatever the module raises, with its own words.
+    """
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return module(batch)
+    except Exception as error:
+        shape = "×".join(str(size) for size in batch.shape)
+        raise NetError(
+            f"{type(module).__name__} cannot take a batch of {shape} (images × channels × height × width): {error}"
+        ) from error
+    finally:
+        for child, training in modes:
+            child.training = training
+
+
+def activated(activation: Activation, **parts: nn.Module) -> nn.Sequential:
+    """Named parts one after another, then the activation."""
+    if activation != "none":
+        parts["activation"] = MODULES[activation]()
+    return nn.Sequential(OrderedDict(parts))
+
+
+def pad(window: Window, height: int, width: int, value: float) -> tuple[Pair, dict[str, nn.Module]]:
+    """Padding as a torch layer takes it where both edges are equal, otherwise none and a module `pad` to go before."""
+    (top, bottom), (left, right) = window.pads(height, width)
+    if (top, left) == (bottom, right):
+        return (top, left), {}
+    return (0, 0), {"pad": nn.ConstantPad2d((left, right, top, bottom), value)}

@@ -1,0 +1,402 @@
+"""The layers a network is made of, as plain objects: what each makes of a shape, and what it costs. No torch.
+
+Shapes are (C, H, W), or (F,) once flattened. Pairs are height, width. A parameter is a number that training changes.
+FLOPs are those of one image, two for each product added to a sum; biases, activations, batch norm and pooling count 0.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from foveal.nets.mistakes import Misfit
+from foveal.nets.windows import LARGEST, Field, Padding, Pair, Shape, Size, Window, times
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "AvgPool",
+    "BatchNorm",
+    "BlurPool",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Layer",
+    "Leaf",
+    "MaxPool",
+    "Net",
+    "Pool",
+    "Repeat",
+    "Residual",
+]
+
+Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu", "lrelu", "elu", "none"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+
+
+class Layer(ABC):
+    """One item of a network line. `str()` gives its token.
+
+    Attributes:
+        tokens: how many layers its text names.
+        steps: how many layers it is when repetitions are written out.
+    """
+
+    @property
+    def tokens(self) -> int:
+        return 1
+
+    @property
+    def steps(self) -> int:
+        return 1
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+
+class Leaf(Layer):
+    """A layer that holds no others."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def out_shape(self, shape: Shape) -> Shape:
+        """What it makes of a shape.
+
+        Raises:
+            NetError: it does not fit, or leaves nothing.
+        """
+
+    def parameters(self, shape: Shape, bias: bool = True) -> int:
+        return 0
+
+    def flops(self, shape: Shape) -> int:
+        return 0
+
+    def look(self, field: Field) -> Field:
+        """The receptive field after it."""
+        return field
+
+
+@dataclass(frozen=True)
+class Conv(Leaf):
+    """Convolution with zero padding; `same` gives ceil(input / stride) outputs, padded as TensorFlow does."""
+
+    filters: int
+    kernel: Size = 3
+    stride: Size = 1
+    padding: Padding = 0
+    activation: Activation = "relu"
+    kind: ClassVar[str] = "convolution"
+
+    def __post_init__(self) -> None:
+        _positive("Conv", "filters", self.filters)
+        _known_activation("Conv", self.activation)
+        window = self.window
+        _settle(self, kernel=window.kernel, stride=window.stride, padding=window.padding)
+
+    @property
+    def window(self) -> Window:
+        return Window.of("Conv", self.kernel, self.stride, self.padding)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return self.filters, *_slid(self, self.window, shape)
+
+    def parameters(self, shape: Shape, bias: bool = True) -> int:
+        return self.filters * (math.prod(self.window.kernel) * shape[0] + bias)
+
+    def flops(self, shape: Shape) -> int:
+        return 2 * math.prod(self.window.kernel) * shape[0] * math.prod(self.out_shape(shape))
+
+    def look(self, field: Field) -> Field:
+        return field.through(self.window.kernel, self.window.stride)
+
+    def __str__(self) -> str:
+        return f"{self.filters}c{self.window.text((1, 1))}" + _shown_activation(self.activation, "relu")
+
+
+@dataclass(frozen=True)
+class Pool(Leaf):
+    """What the three pools share: a window that keeps one number a channel; the stride is the kernel unless said."""
+
+    kernel: Size = 2
+    stride: Size | None = None
+    padding: Padding = 0
+    word: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        window, padding = self.window, self.window.padding
+        _settle(self, kernel=window.kernel, stride=window.stride, padding=padding)
+        if padding != "same" and any(2 * p > k for p, k in zip(padding, window.kernel)):
+            problem = f"has padding {times(padding)}, more than half of its kernel {times(window.kernel)}"
+            raise Misfit(type(self).__name__, problem)
+
+    @property
+    def window(self) -> Window:
+        stride = self.kernel if self.stride is None else self.stride
+        return Window.of(type(self).__name__, self.kernel, stride, self.padding)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return shape[0], *_slid(self, self.window, shape)
+
+    def look(self, field: Field) -> Field:
+        return field.through(self.window.kernel, self.window.stride)
+
+    def __str__(self) -> str:
+        return f"{self.word}{self.window.text(self.window.kernel)}"
+
+
+class MaxPool(Pool):
+    """The largest number under the window; padding never wins."""
+
+    kind = "max pooling"
+    word = "mp"
+
+
+class AvgPool(Pool):
+    """The mean under the window, of the pixels alone: padding is not counted."""
+
+    kind = "average pooling"
+    word = "ap"
+
+
+class BlurPool(Pool):
+    """Max pooling with antialiasing: the maximum at every pixel, a [1, 2, 1] / 4 blur, then the stride.
+
+    The blur acts along the axes with a stride above 1, edges repeated. Zhang, "Making Convolutional Networks
+    Shift-Invariant Again", ICML 2019 (there the edges are mirrored, which a single pixel does not allow).
+    """
+
+    kind = "blurred max pooling"
+    word = "bp"
+
+    def look(self, field: Field) -> Field:
+        stride = self.window.stride
+        blur = 3 if stride[0] > 1 else 1, 3 if stride[1] > 1 else 1
+        return field.through(self.window.kernel, (1, 1)).through(blur, stride)
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Leaf):
+    """The mean of each channel: (C, H, W) to (C,)."""
+
+    kind: ClassVar[str] = "global average pooling"
+
+    def out_shape(self, shape: Shape) -> Shape:
+        _needs_image(self, shape)
+        return shape[:1]
+
+    def look(self, field: Field) -> Field:
+        return field.whole()
+
+    def __str__(self) -> str:
+        return "gap"
+
+
+@dataclass(frozen=True)
+class BatchNorm(Leaf):
+    """Batch normalisation with a learned scale and shift for each channel (or each number, once flattened)."""
+
+    activation: Activation = "none"
+    kind: ClassVar[str] = "batch norm"
+
+    def __post_init__(self) -> None:
+        _known_activation("BatchNorm", self.activation)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def parameters(self, shape: Shape, bias: bool = True) -> int:
+        return 2 * shape[0]
+
+    def __str__(self) -> str:
+        return "bn" + _shown_activation(self.activation, "none")
+
+
+@dataclass(frozen=True)
+class Dropout(Leaf):
+    """Sets a share of the numbers to zero while training and scales up the rest."""
+
+    share: float = 0.5
+    kind: ClassVar[str] = "dropout"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise Misfit("Dropout", f"needs a share from 0 to below 1, found {self.share!r}", remedy="Write do0.5.")
+        _settle(self, share=abs(float(self.share)))
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def __str__(self) -> str:
+        return f"do{Decimal(repr(self.share)).normalize():f}"
+
+
+@dataclass(frozen=True)
+class Flatten(Leaf):
+    """(C, H, W) to (C · H · W,), channel by channel and row by row."""
+
+    kind: ClassVar[str] = "flatten"
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def look(self, field: Field) -> Field:
+        return field.whole()
+
+    def __str__(self) -> str:
+        return "flat"
+
+
+@dataclass(frozen=True)
+class Dense(Leaf):
+    """Every number from every number; flattens first where that is needed."""
+
+    units: int
+    activation: Activation = "relu"
+    kind: ClassVar[str] = "dense"
+
+    def __post_init__(self) -> None:
+        _positive("Dense", "units", self.units)
+        _known_activation("Dense", self.activation)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return (self.units,)
+
+    def parameters(self, shape: Shape, bias: bool = True) -> int:
+        return self.units * (math.prod(shape) + bias)
+
+    def flops(self, shape: Shape) -> int:
+        return 2 * self.units * math.prod(shape)
+
+    def look(self, field: Field) -> Field:
+        return field.whole()
+
+    def __str__(self) -> str:
+        return f"{self.units}n" + _shown_activation(self.activation, "relu")
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """x + body(x), then the activation. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+
+    Where the body changes channels or strides, x goes through a 1×1 convolution of the body's stride, without bias
+    (the body's own bias, or batch norm's shift, does that work).
+    """
+
+    body: Sequence[Layer]
+    activation: Activation = "none"
+    kind: ClassVar[str] = "residual sum"
+
+    def __post_init__(self) -> None:
+        _known_activation("Residual", self.activation)
+        _settle(self, body=_checked("Residual", self.body))
+
+    @property
+    def tokens(self) -> int:
+        return sum(layer.tokens for layer in self.body)
+
+    @property
+    def steps(self) -> int:
+        return 1 + sum(layer.steps for layer in self.body)
+
+    def __str__(self) -> str:
+        return f"r({_joined(self.body)})" + _shown_activation(self.activation, "none")
+
+
+@dataclass(frozen=True)
+class Repeat(Layer):
+    """The body, so many times one after another, each time with weights of its own."""
+
+    body: Sequence[Layer]
+    times: int
+
+    def __post_init__(self) -> None:
+        _positive("Repeat", "times", self.times)
+        _settle(self, body=_checked("Repeat", self.body))
+
+    @property
+    def tokens(self) -> int:
+        return sum(layer.tokens for layer in self.body)
+
+    @property
+    def steps(self) -> int:
+        return self.times * sum(layer.steps for layer in self.body)
+
+    def __str__(self) -> str:
+        return f"({_joined(self.body)})x{self.times}"
+
+
+class Net(tuple[Layer, ...]):
+    """A network without its input and output layers. `str()` gives its line, `parse` reads it back.
+
+    Raises:
+        NetError: no layers, or something that is no layer.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, layers: Iterable[Layer]) -> Self:
+        return super().__new__(cls, _checked("Net", layers))
+
+    def __str__(self) -> str:
+        return _joined(self)
+
+    def __repr__(self) -> str:
+        return f"Net({list(self)})"
+
+
+def _settle(layer: object, **fields: Any) -> None:
+    """Set fields of a frozen dataclass to their one canonical form, so that equal layers compare equal."""
+    for name, value in fields.items():
+        object.__setattr__(layer, name, value)
+
+
+def _checked(name: str, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    checked = tuple(layers)
+    for layer in checked:
+        if not isinstance(layer, Layer):
+            raise Misfit(name, f"takes layers such as Conv(32, 3), found {layer!r}")
+    if not checked:
+        raise Misfit(name, "needs at least one layer, found none", remedy="`flat` alone is a linear model.")
+    return checked
+
+
+def _positive(name: str, what: str, value: int) -> None:
+    if not 1 <= value <= LARGEST:
+        raise Misfit(name, f"needs {what} from 1 to {LARGEST:,}, found {value}")
+
+
+def _known_activation(name: str, activation: str) -> None:
+    if activation not in ACTIVATIONS:
+        raise Misfit(name, f"needs one of the activations {', '.join(ACTIVATIONS)}, found {activation!r}")
+
+
+def _needs_image(layer: Layer, shape: Shape) -> None:
+    if len(shape) != 3:
+        problem = f"needs an image, and gets {shape[0]} numbers in a row"
+        raise Misfit(layer, problem, remedy="Put convolutions and pooling before flat, gap and dense layers.")
+
+
+def _slid(layer: Conv | Pool, window: Window, shape: Shape) -> Pair:
+    """Positions of the window on the image, at least 1×1."""
+    _needs_image(layer, shape)
+    height, width = shape[1:]
+    rows, columns = window.slide(height, width)
+    if rows < 1 or columns < 1:
+        problem = f"gets {times((height, width))}, too small for its {times(window.kernel)} window, and leaves nothing"
+        remedy = f"Leave it out, write {replace(layer, padding='same')} to pad the edges, or use larger images."
+        raise Misfit(layer, problem, remedy=remedy)
+    return rows, columns
+
+
+def _joined(layers: Sequence[Layer]) -> str:
+    return "-".join(str(layer) for layer in layers)
+
+
+def _shown_activation(activation: Activation, default: Activation) -> str:
+    return "" if activation == default else f":{activation}"

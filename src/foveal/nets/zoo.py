@@ -1,0 +1,64 @@
+"""Networks by name. A name stands wherever a line may stand."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from foveal.errors import NetError
+from foveal.nets.notation import parse
+from foveal.nets.specs import Layer, Net
+
+__all__ = ["ZOO", "expand", "net_of"]
+
+_RESNET9_BLOCK = "r(({0}c3same:none-bn:relu)x2)"
+
+ZOO: dict[str, str] = {
+    # The worked example: three convolutions, two max pools, a dense layer.
+    "cookbook": "32c3-mp2-64c3-mp2-128c3-128n",
+    # LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998, for 32×32 gray images. There pools
+    # have weights, tanh is scaled, a table says which maps each filter of the second convolution sees (here all six),
+    # and the output is a distance to drawn digits (here dense). Its C5 is the 120n, which is the same at 32×32.
+    "lenet5": "6c5:tanh-ap2-16c5:tanh-ap2-120n:tanh-84n:tanh",
+    # The pattern of Simonyan and Zisserman, "Very Deep Convolutional Networks", 2015, three stages for small images.
+    "vgg-small": "(32c3same)x2-mp2-(64c3same)x2-mp2-(128c3same)x2-mp2-256n-do0.5",
+    # Page, "How to Train Your ResNet", 2018 (the DAWNBench entry for CIFAR-10), for 32×32. There the output layer has
+    # no bias and its result is multiplied by 0.125.
+    "resnet9": "64c3same:none-bn:relu-128c3same:none-bn:relu-mp2-"
+    + _RESNET9_BLOCK.format(128)
+    + "-256c3same:none-bn:relu-mp2-512c3same:none-bn:relu-mp2-"
+    + _RESNET9_BLOCK.format(512)
+    + "-mp4",
+}
+
+
+def net_of(net: str | Net | Sequence[Layer]) -> Net:
+    """A network from a name of the zoo, a line, or layers.
+
+    Raises:
+        NetError: neither a name nor a line that can be read.
+    """
+    if not isinstance(net, str):
+        return net if isinstance(net, Net) else Net(net)
+    name = net.strip().lower()
+    if name in ZOO:
+        return parse(ZOO[name])
+    try:
+        return parse(net)
+    except NetError:
+        close = difflib.get_close_matches(name, ZOO, n=1)
+        if close or re.fullmatch("[a-z_]+", name):
+            meant = f"Did you mean {close[0]}? " if close else ""
+            raise NetError(
+                f"{net.strip()!r} is neither a network of the zoo nor a line of layers.",
+                remedy=f"{meant}The zoo has {', '.join(ZOO)}; a line is written {ZOO['cookbook']}.",
+            ) from None
+        raise
+
+
+def expand(text: str) -> str:
+    """The line behind a name or a line, in its one canonical spelling.
+
+    Raises:
+        NetError: as `net_of`.
+    """
+    return str(net_of(text))

@@ -1,0 +1,7 @@
+"""The report of a run: report.json, one schema for all tasks, and report.html, which loads nothing from outside."""
+
+from foveal.report.page import write_page
+from foveal.report.reference import reference_page
+from foveal.report.schema import Report, build_report
+
+__all__ = ["Report", "build_report", "reference_page", "write_page"]

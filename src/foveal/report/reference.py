@@ -1,0 +1,82 @@
+"""docs/reference/report.md, written from the schema so that it cannot fall behind it."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from foveal.measure import BASELINES, PER_LABEL, SCORES
+from foveal.report.schema import Report, ReportConfusion, ReportData, ReportEpoch, ReportMistake, ReportScore
+
+__all__ = ["reference_page"]
+
+PARTS = (ReportScore, ReportConfusion, ReportMistake, ReportEpoch, ReportData)
+ANCHORS = {part.__name__: part.__name__.removeprefix("Report").lower() for part in PARTS}
+
+OPENING = """\
+# report.json
+
+`foveal evaluate RUN` writes `report/report.json` into the run and prints the same object with `--json`; in Python it is
+a `foveal.Report`. UTF-8 JSON without NaN or infinity. Fields may be added; a field that changes its meaning, or goes,
+raises `version`. `Report.model_json_schema()` gives the JSON Schema. Beside it lies `report.html`: the same for people.
+
+<!-- Written by foveal.report.reference_page(); change the schema, not this page. -->
+"""
+
+
+def reference_page() -> str:
+    """The page in Markdown: every field of report.json, and what each score and baseline means."""
+    parts = [OPENING, _table("The report", Report), *(_table(ANCHORS[p.__name__], p) for p in PARTS)]
+    parts += [
+        _glossary("Scores", "name in `scores`", SCORES),
+        _glossary("Scores of a label", "name in `per_label`", PER_LABEL),
+        _glossary("Baselines", "name in `baselines`", BASELINES),
+        INTERVALS,
+    ]
+    return "\n".join(parts)
+
+
+INTERVALS = """\
+## Intervals
+
+| method | is |
+| --- | --- |
+| `wilson` | Wilson's score interval (1927), for shares. For F1 it is that of J, the share right of the images where \
+the label is true or predicted, carried over by F1 = 2J / (1 + J); `n` counts those images. |
+| `bootstrap` | 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval on \
+the arcsine-square-root scale (Efron and Tibshirani 1993). Where every answer is right, or none, all resamples are \
+equal: then the Wilson interval of accuracy is given instead. |
+
+An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from
+elsewhere, of wrong labels, or of another training run with another seed.
+"""
+
+
+def _table(title: str, model: type[BaseModel]) -> str:
+    schema = model.model_json_schema()
+    rows = [f"| `{name}` | {_type(field)} | {field['description']} |" for name, field in schema["properties"].items()]
+    lines = [f"## {title}\n", f"{model.__doc__}\n", "| field | type | meaning |", "| --- | --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def _glossary(title: str, name: str, meanings: dict[str, str]) -> str:
+    rows = [f"| `{key}` | {meaning} |" for key, meaning in meanings.items()]
+    return "\n".join([f"## {title}\n", f"| {name} | means |", "| --- | --- |", *rows, ""])
+
+
+def _type(field: dict[str, Any]) -> str:
+    """A JSON Schema type in words."""
+    if "$ref" in field:
+        anchor = ANCHORS[field["$ref"].rsplit("/", 1)[1]]
+        return f"[{anchor}](#{anchor})"
+    if "anyOf" in field:
+        return " or ".join(_type(choice) for choice in field["anyOf"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if field["type"] == "array":
+        return f"list of {_type(field['items'])}"
+    if field["type"] == "object":
+        values = field.get("additionalProperties")
+        return f"object: name to {_type(values)}" if isinstance(values, dict) else "object"
+    return field.get("format", field["type"])

@@ -1,0 +1,194 @@
+"""report.json: what was measured, beside what, on which images, and how the network came about."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from foveal.errors import RunError
+from foveal.files import write_atomic
+from foveal.task import Task
+from foveal.types import Measurement, SplitName
+
+__all__ = [
+    "Report",
+    "ReportConfusion",
+    "ReportData",
+    "ReportEpoch",
+    "ReportMistake",
+    "ReportScore",
+    "build_report",
+    "printable",
+]
+
+
+class _Part(BaseModel):
+    # Fields that a later Foveal adds to version 1 are passed over by an older one, so old readers keep working.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class ReportScore(_Part):
+    """A number with its interval."""
+
+    value: float = Field(description="the number measured on the test images")
+    low: float = Field(description="lower bound of the interval")
+    high: float = Field(description="upper bound of the interval")
+    level: float = Field(
+        description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
+    )
+    n: int = Field(description="images the number rests on")
+    method: str = Field(description="how the interval was made: `wilson` or `bootstrap`")
+
+
+class ReportConfusion(_Part):
+    """Which label was taken for which."""
+
+    labels: list[str] = Field(description="names of rows and columns, in order")
+    counts: list[list[int]] = Field(description="`counts[i][j]`: test images of label i that were called label j")
+
+
+class ReportMistake(_Part):
+    """One wrong answer."""
+
+    file: str = Field(description="as the source names it")
+    truth: str = Field(description="the true label")
+    predicted: str = Field(description="the label that the network gave")
+    probability: float = Field(description="how sure the network was of it, 0 to 1")
+
+
+class ReportEpoch(BaseModel):
+    """One pass over the training images. Other scores of a task stand beside `accuracy`, named in the same way."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    epoch: int = Field(description="from 1")
+    learning_rate: float = Field(description="at the end of the epoch")
+    train_loss: float | None = Field(None, description="mean over the epoch's steps, dropout and augmentation included")
+    train_accuracy: float | None = Field(None, description="likewise; absent where the task has another score")
+    validation_loss: float | None = Field(None, description="after the epoch; null without a validation split")
+    validation_accuracy: float | None = Field(None, description="after the epoch; null without a validation split")
+    seconds: float = Field(description="of training since its start, validation included")
+
+
+class ReportData(_Part):
+    """The images."""
+
+    source: str = Field(description="as typed")
+    images: int = Field(description="images that can be used")
+    labels: dict[str, int] = Field(description="name to number of images, in the order of the outputs")
+    splits: dict[SplitName, int] = Field(description="split to number of images")
+    given: list[SplitName] = Field(description="the splits that the source itself named; Foveal drew the others")
+    sizes: dict[str, list[int]] = Field(description="`smallest`, `median` and `largest` height and width, in pixels")
+    channels: int = Field(description="1 when every image is gray, otherwise 3")
+    modes: dict[str, int] = Field(description="mode as stored (`RGB`, `L`, `I;16`, …) to number of images")
+    findings: dict[str, int] = Field(description="kind (`unreadable`, `exact-duplicate`, …) to how often it was found")
+    fingerprint: str = Field(description="SHA-256 over contents and targets, not over paths or order")
+
+
+class Report(_Part):
+    """All of report.json."""
+
+    version: Literal[1] = Field(1, description="of this schema; grows only when a field changes its meaning or goes")
+    task: str = Field(description="name of the task, such as `classification`")
+    split: SplitName = Field("test", description="the split that was measured")
+    headline: list[str] = Field(description="names of the scores that are shown first")
+    scores: dict[str, ReportScore] = Field(description="name to score; empty without test images")
+    baselines: dict[str, dict[str, ReportScore]] = Field(
+        description="name of a guess that needs no network to its scores on the same images, named as in `scores`"
+    )
+    per_label: dict[str, dict[str, ReportScore | int]] = Field(
+        description="label to its scores (`precision`, `recall`, `f1`) and its `support`; what is not defined is absent"
+    )
+    confusion: ReportConfusion | None = Field(description="null where the answer has no labels")
+    mistakes: list[ReportMistake] = Field(description="the wrong answers the network was surest of, surest first")
+    looks: int = Field(description="how often the test split of this run has been looked at, this time included")
+    history: list[ReportEpoch] = Field(description="one record an epoch")
+    recipe: dict[str, Any] = Field(description="everything that decided the result, as in the run's recipe.json")
+    data: ReportData = Field(description="the images")
+    environment: dict[str, Any] = Field(description="device, threads and versions that the network was trained with")
+    created: datetime = Field(description="when it was measured, ISO 8601, UTC")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: exactly what report.json holds."""
+        return self.model_dump(mode="json")
+
+    def write(self, folder: Path) -> Path:
+        """Write `folder/report.json` in one step, making the folder where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "report.json"
+        write_atomic(path, json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A report from its file.
+
+        Raises:
+            RunError: the file is missing, damaged, or of a version this Foveal does not know.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            found = error.strerror
+        except ValidationError as error:
+            problem = error.errors()[0]
+            found = f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}"
+        raise RunError(
+            f"Expected a report (version 1) at {path}; {found}.", remedy="Make it again with `foveal evaluate`."
+        )
+
+
+def build_report(
+    measurement: Measurement,
+    *,
+    task: Task,
+    looks: int,
+    recipe: Mapping[str, Any],
+    data: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+) -> Report:
+    """The report of a measurement on the test split, made now.
+
+    Args:
+        looks: at the test split, this one included.
+        data: what `look --json` prints; of its findings only the kinds are kept, counted.
+        history: the lines of history.jsonl; numbers that are not finite become null.
+    """
+    findings = Counter(finding["kind"] for finding in data["findings"])
+    fields = {
+        **asdict(measurement),
+        "task": task.name,
+        "headline": [name for name in task.headline if name in measurement.scores],
+        "looks": looks,
+        "history": list(history),
+        "recipe": dict(recipe),
+        "data": {**data, "findings": dict(findings)},
+        "environment": dict(environment),
+        "created": datetime.now(UTC).replace(microsecond=0),
+    }
+    return Report.model_validate(_json_ready(fields))
+
+
+def printable(text: str) -> str:
+    """Text that is valid UTF-8: the bytes of a file name that were no text are written out, `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {printable(key): _json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_ready(item) for item in value]
+    return value

@@ -1,0 +1,126 @@
+"""The guesses that a network must beat."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from foveal.measure import baselines
+from foveal.measure.baselines import BASELINES, baseline_outputs, shrink, stratified
+from foveal.task import Examples
+
+
+def examples(pixels: np.ndarray, targets: np.ndarray) -> Examples:
+    return Examples([f"{i}.png" for i in range(len(targets))], pixels, targets)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Examples, Examples]:
+    pixels, targets = load_digits(return_X_y=True)
+    pixels = (pixels * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
+    return examples(pixels[:1000], targets[:1000]), examples(pixels[1000:], targets[1000:])
+
+
+def test_majority_says_the_most_frequent_label_of_train() -> None:
+    train = examples(np.zeros((6, 4, 4, 1), np.uint8), np.array([2, 2, 2, 0, 0, 3]))
+    test = examples(np.zeros((3, 4, 4, 1), np.uint8), np.array([0, 1, 2]))
+    outputs = baseline_outputs(test, train, 4, seed=0)["majority"]
+    assert outputs.shape == (3, 4)
+    assert (outputs.argmax(axis=1) == 2).all()
+    np.testing.assert_allclose(np.exp(outputs[0]), [2 / 6, 0, 3 / 6, 1 / 6])
+
+
+def test_linear_pixels_is_scikit_learns_own_pipeline(digits: tuple[Examples, Examples]) -> None:
+    train, test = digits
+    outputs = baseline_outputs(test, train, 10, seed=0)["linear_pixels"]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100, tol=1e-3))
+    model.fit(train.pixels.reshape(1000, 64), train.targets)
+    assert (outputs.argmax(axis=1) == model.predict(test.pixels.reshape(-1, 64))).mean() > 0.995
+    assert 0.88 < (outputs.argmax(axis=1) == test.targets).mean() < 0.96
+
+
+def test_two_labels_of_four_and_constant_pixels() -> None:
+    pixels = np.zeros((40, 4, 4, 1), np.uint8)
+    targets = np.repeat([1, 3], 20)
+    pixels[20:, :2] = 200
+    outputs = baseline_outputs(examples(pixels, targets), examples(pixels, targets), 4, seed=0)["linear_pixels"]
+    assert (outputs.argmax(axis=1) == targets).all()
+    assert np.isneginf(outputs[:, [0, 2]]).all()
+
+
+def test_no_warning_leaves_an_unconverged_fit() -> None:
+    rng = np.random.default_rng(0)
+    noise = examples(rng.integers(0, 256, (300, 8, 8, 3), dtype=np.uint8), rng.integers(0, 5, 300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(baseline_outputs(noise, noise, 5, seed=0)) == set(BASELINES)
+
+
+def test_what_cannot_be_fitted_is_left_out() -> None:
+    pixels = np.zeros((3, 4, 4, 1), np.uint8)
+    test = examples(pixels, np.array([0, 1, 0]))
+    assert set(baseline_outputs(test, examples(pixels, np.array([1, 1, 1])), 2, seed=0)) == {"majority"}
+    assert baseline_outputs(test, examples(pixels[:0], np.array([], np.int64)), 2, seed=0) == {}
+
+
+def test_the_cap_on_training_images_is_kept(monkeypatch: pytest.MonkeyPatch, digits: tuple[Examples, Examples]) -> None:
+    train, test = digits
+    monkeypatch.setattr(baselines, "MOST_IMAGES", 200)
+    capped = baseline_outputs(test, train, 10, seed=0)["linear_pixels"]
+    rows = stratified(train.targets, 200, seed=0)
+    fewer = examples(train.pixels[rows], train.targets[rows])
+    np.testing.assert_allclose(capped, baseline_outputs(test, fewer, 10, seed=9)["linear_pixels"], rtol=1e-5, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=300), st.integers(1, 400), st.integers(0, 9))
+def test_stratified_keeps_shares_and_every_label(targets: list[int], most: int, seed: int) -> None:
+    column = np.array(targets)
+    rows = stratified(column, most, seed)
+    assert len(rows) == min(most, len(column))
+    assert (np.diff(rows) > 0).all()
+    labels, counts = np.unique(column, return_counts=True)
+    kept = (column[rows, None] == labels).sum(axis=0)
+    # No label gets one more image while another, that has more to give, stands at a smaller share.
+    assert ((kept - 1) / counts).max() <= (kept / counts).min() + 1e-9
+    assert kept.min() >= 1 or most < len(labels)
+
+
+def test_stratified_depends_on_the_seed() -> None:
+    targets = np.repeat([0, 1], 500)
+    assert (stratified(targets, 100, 1) == stratified(targets, 100, 1)).all()
+    assert (stratified(targets, 100, 1) != stratified(targets, 100, 2)).any()
+
+
+def test_shrink_by_whole_areas_is_the_mean_of_blocks() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
+    expected = pixels.reshape(3, 8, 4, 8, 2, 3).mean(axis=(2, 4))  # N h w C
+    np.testing.assert_allclose(shrink(pixels).reshape(3, 3, 8, 8), expected.transpose(0, 3, 1, 2), rtol=1e-5)
+
+
+def test_shrink_by_part_areas_is_the_mean_of_blocks_of_pixels_cut_in_halves() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 20, 28, 1), dtype=np.uint8)
+    halves = pixels[..., 0].repeat(2, axis=1).repeat(2, axis=2)  # 40 × 56: whole areas of 5 × 7
+    expected = halves.reshape(2, 8, 5, 8, 7).mean(axis=(2, 4)).reshape(2, 64)
+    np.testing.assert_allclose(shrink(pixels), expected, rtol=1e-5)
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 3]))))
+def test_shrink_keeps_the_mean_and_never_grows(pixels: np.ndarray) -> None:
+    small = shrink(pixels)
+    count, height, width, channels = pixels.shape
+    assert small.shape == (count, min(height, 8) * min(width, 8) * channels)
+    np.testing.assert_allclose(small.mean(axis=1), pixels.reshape(count, -1).mean(axis=1), rtol=1e-4, atol=1e-3)
+
+
+def test_shrink_takes_rows_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 9, 9, 1), dtype=np.uint8)
+    expected = shrink(pixels)[[7, 1, 1]]
+    monkeypatch.setattr(baselines, "CHUNK", 100)
+    np.testing.assert_allclose(shrink(pixels, np.array([7, 1, 1])), expected, rtol=1e-6)
