@@ -1,0 +1,46 @@
+"""Batches of prepared pixels. Their order is a function of seed and epoch, and of nothing that was drawn before."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["batches", "order"]
+
+
+def order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """(n,) a permutation of 0 … n − 1, int64."""
+    return np.random.default_rng((seed, epoch)).permutation(n)
+
+
+def batches(
+    pixels: np.ndarray,
+    targets: np.ndarray,
+    rows: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    start_step: int = 0,
+    shuffle: bool = True,
+) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    """One epoch over `rows`; the last batch may be smaller.
+
+    numpy gathers the rows: an epoch of CIFAR-10 in batches of 64 takes it 0.06 s, torch's `index_select` 4 s (2 cores).
+    Nothing is read ahead and no state is kept, so starting at a later step gives the batches that would have come.
+
+    Args:
+        pixels: (N, H, W, C) uint8, in memory or mapped.
+        targets: (N,) or (N, …).
+        rows: which of the N take part, in their order when not shuffled.
+        start_step: batches to leave out at the start.
+
+    Yields:
+        (B,) row numbers; (B, C, H, W) uint8 images, contiguous as channels_last; (B, …) targets.
+    """
+    sequence = rows[order(len(rows), seed, epoch)] if shuffle else rows
+    for start in range(start_step * batch_size, len(sequence), batch_size):
+        chosen = sequence[start : start + batch_size]
+        images = torch.from_numpy(np.take(pixels, chosen, axis=0))
+        yield chosen, images.permute(0, 3, 1, 2), torch.from_numpy(np.take(targets, chosen, axis=0))

@@ -1,0 +1,203 @@
+"""A .zip or .tar of class folders, read where it lies: nothing is unpacked to the disk."""
+
+import lzma
+import posixpath
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from foveal.data.machine import digest, memory_budget
+from foveal.data.sources.layout import arrange, problems, refuse_large, writable
+from foveal.errors import SourceError, UnreadableImage
+from foveal.types import Entry, Finding
+
+__all__ = ["ARCHIVE_SUFFIXES", "TarSource", "ZipSource", "open_archive"]
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
+ENCRYPTED = 0x1
+
+
+@dataclass(eq=False, slots=True)
+class ZipSource:
+    """Members are decompressed when asked for, one at a time: the archive's file handle is shared."""
+
+    name: str
+    spec: str
+    signature: str
+    findings: tuple[Finding, ...]
+    listed: tuple[Entry, ...]
+    archive: zipfile.ZipFile
+    members: dict[str, zipfile.ZipInfo]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def entries(self) -> Sequence[Entry]:
+        return self.listed
+
+    def read(self, file: str) -> bytes:
+        """
+        Raises:
+            UnreadableImage: encrypted, damaged, or too large for an image.
+        """
+        member = self.members[file]
+        refuse_large(member.file_size)
+        if member.flag_bits & ENCRYPTED:
+            raise UnreadableImage("encrypted: reading it needs a password")
+        try:
+            with self.lock:
+                return self.archive.read(member)
+        except (*DAMAGE, NotImplementedError) as error:
+            raise UnreadableImage(f"damaged in the archive: {error}") from error
+
+
+@dataclass(eq=False, slots=True)
+class TarSource:
+    """A plain .tar is read in place. A compressed one can only be read from its start, so it is decompressed once,
+    when opened, and its files are kept in memory.
+
+    Args:
+        places: offset and size of each file in a plain .tar; empty for a compressed one.
+        contents: the files of a compressed one.
+    """
+
+    name: str
+    spec: str
+    signature: str
+    findings: tuple[Finding, ...]
+    listed: tuple[Entry, ...]
+    path: Path
+    places: dict[str, tuple[int, int]]
+    contents: dict[str, bytes]
+
+    def entries(self) -> Sequence[Entry]:
+        return self.listed
+
+    def read(self, file: str) -> bytes:
+        """
+        Raises:
+            UnreadableImage: the archive cannot be opened any more, or the file is too large for an image.
+        """
+        if file in self.contents:
+            return self.contents[file]
+        offset, size = self.places[file]
+        refuse_large(size)
+        try:
+            with self.path.open("rb") as archive:
+                archive.seek(offset)
+                return archive.read(size)
+        except OSError as error:
+            raise UnreadableImage(f"cannot be opened: {error.strerror or error}") from error
+
+
+def open_archive(path: Path, *, name: str = "", spec: str = "") -> ZipSource | TarSource:
+    """List an archive, told by its content: the suffix may be wrong or missing.
+
+    Members' names are names, nothing more: absolute ones and `..` reach no file outside.
+
+    Args:
+        name: instead of the file's own.
+        spec: instead of the path.
+
+    Raises:
+        SourceError: it is damaged, or no archive, or compressed and too large to keep in memory.
+    """
+    path = path.resolve()
+    status = path.stat()
+    signature = digest("archive", str(path), str(status.st_size), str(status.st_mtime_ns))
+    about = (name or path.name.split(".")[0] or "archive", spec or str(path), signature)
+    try:
+        return _open_zip(path, about) if zipfile.is_zipfile(path) else _open_tar(path, about)
+    except DAMAGE as error:
+        raise SourceError(
+            f"Expected a .zip or .tar archive, found one that is damaged or cut off, or another file: {path} ({error})",
+            remedy="Get it again, or give the folder itself.",
+        ) from error
+
+
+def _open_zip(path: Path, about: tuple[str, str, str]) -> ZipSource:
+    archive = zipfile.ZipFile(path)
+    infos = archive.infolist()
+    # Some Windows tools write backslashes, against the format's rules (APPNOTE 4.4.17.1).
+    backslashes = not any("/" in info.filename for info in infos)
+    names = [_clean(info.filename.replace("\\", "/") if backslashes else info.filename) for info in infos]
+    members = {name: info for name, info in zip(names, infos) if not info.is_dir()}
+    folders = [name for name, info in zip(names, infos) if info.is_dir() and name]
+    layout = arrange(members, folders)
+    findings = [*_repeated(name for name, info in zip(names, infos) if not info.is_dir()), *layout.findings]
+    return ZipSource(*about, tuple(findings), layout.entries, archive, members)
+
+
+@dataclass(slots=True)
+class _TarListing:
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _open_tar(path: Path, about: tuple[str, str, str]) -> TarSource:
+    try:
+        with tarfile.open(path, "r:") as tar:
+            listing = _list_tar(tar, path, compressed=False)
+    except tarfile.ReadError:
+        with tarfile.open(path, "r|*") as tar:
+            listing = _list_tar(tar, path, compressed=True)
+    kept = listing.contents or listing.places
+    for name, target in listing.links.items():
+        if target in listing.contents:
+            listing.contents[name] = listing.contents[target]
+        elif target in listing.places:
+            listing.places[name] = listing.places[target]
+        else:
+            listing.reasons.append((name, "a link to nothing: the archive does not hold its target"))
+    layout = arrange(kept, listing.folders)
+    findings = [*problems(listing.reasons), *_repeated(listing.names), *layout.findings]
+    return TarSource(*about, tuple(findings), layout.entries, path, listing.places, listing.contents)
+
+
+def _list_tar(tar: tarfile.TarFile, path: Path, compressed: bool) -> _TarListing:
+    listing, budget = _TarListing(), memory_budget()
+    for member in tar:
+        name = _clean(member.name)
+        if member.isdir():
+            listing.folders += [name] if name else []
+            continue
+        listing.names.append(name)
+        if member.issym():
+            listing.links[name] = _clean(posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname)))
+        elif member.islnk():
+            listing.links[name] = _clean(member.linkname)
+        elif not member.isreg() or member.issparse():
+            listing.reasons.append((name, "not a file: a device, pipe or sparse file"))
+        elif not compressed:
+            listing.places[name] = (member.offset_data, member.size)
+        else:
+            budget -= member.size
+            if budget < 0:
+                raise SourceError(
+                    f"{path} is compressed as a whole, so its files must be kept in memory, and they do not fit.",
+                    remedy="Decompress it to a plain .tar, which is read in place, or make it a .zip.",
+                )
+            content = tar.extractfile(member)
+            assert content is not None
+            listing.contents[name] = content.read()
+    return listing
+
+
+def _clean(name: str) -> str:
+    return writable("/".join(part for part in name.split("/") if part not in ("", ".", "..")))
+
+
+def _repeated(names: Iterable[str]) -> list[Finding]:
+    twice = tuple(sorted(name for name, count in Counter(names).items() if count > 1))
+    if not twice:
+        return []
+    message = "names that the archive holds more than once: the last of each is used"
+    return [Finding("repeated-name", twice, message, "Make the archive again from a folder.")]

@@ -1,0 +1,200 @@
+"""Divide images into train, validation and test: stratified, seeded, and never two of a group apart."""
+
+import csv
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from foveal.errors import RunError, SplitError
+from foveal.files import write_atomic
+from foveal.types import SPLITS, Dataset
+
+__all__ = ["divide", "read_split", "write_split"]
+
+COLUMNS = ("file", "label", "split")
+SPREAD = 3  # groups that a class needs to be in all three splits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Rows that stay together, named by the first of their files."""
+
+    rows: np.ndarray
+    name: str
+
+
+def divide(dataset: Dataset, *, validation: float | None, test: float | None, seed: int) -> Dataset:
+    """Give every image a split. What the source itself put into one stays there.
+
+    Test is carved from the images that are in no split or in train, then validation from what is left of them. Per
+    class and in all the counts are right to one image (largest remainder), as far as groups allow. Every class keeps
+    an image in train; one with three groups or more has an image in each split that is carved. The images are
+    ordered by a hash of seed and name: one more file moves few others, and the order of the rows does not matter.
+
+    Args:
+        validation: share of the images outside of test; None where the source has that split.
+        test: share of all images that may be carved from; None where the source has that split.
+
+    Raises:
+        SplitError: a share is missing, or given for a split that is there, or leaves a split empty.
+    """
+    shares = {"test": test, "validation": validation}
+    for name, share in shares.items():
+        _check_share(dataset, name, share)
+    _check_labels(dataset)
+    splits = dataset.splits.copy()
+    splits[splits == ""] = "train"
+    carved = {name: share for name, share in shares.items() if share is not None}
+    strata = _strata(dataset, np.flatnonzero(splits == "train"))
+    spread = {k for k, groups in strata.items() if len(groups) >= SPREAD}
+    for left, (name, share) in zip(reversed(range(len(carved))), carved.items()):
+        keep = {k: 1 + left * (k in spread) for k in strata}
+        splits[_carve(strata, share, f"{seed} {name}", keep, spread)] = name
+    divided = dataset.with_splits(splits)
+    _check_result(divided)
+    return divided
+
+
+def write_split(dataset: Dataset, path: Path) -> None:
+    """One line an image: file, label, split. UTF-8 CSV (RFC 4180)."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(zip(dataset.files, _cells(dataset), dataset.splits))
+    write_atomic(path, text.getvalue())
+
+
+def read_split(path: Path, dataset: Dataset) -> Dataset:
+    """The division that `write_split` wrote, for the same images.
+
+    Raises:
+        RunError: the file is damaged, or the images are not those that were divided; names what changed.
+    """
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
+        stored = {file: (label, split) for file, label, split in rows}
+        damaged = tuple(header) != COLUMNS or not {split for _, split in stored.values()} <= set(SPLITS)
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} is missing or damaged: {error}.") from error
+    if damaged:
+        raise RunError(f"{path} is damaged: expected the columns {', '.join(COLUMNS)}, the splits {', '.join(SPLITS)}.")
+    now = dict(zip(dataset.files, _cells(dataset)))
+    changes = {
+        "missing": [file for file in stored if file not in now],
+        "new": [file for file in now if file not in stored],
+        "under another label": [file for file in now if file in stored and stored[file][0] != now[file]],
+    }
+    if any(changes.values()):
+        told = [f"{len(files):,} {what} ({', '.join(files[:3])})" for what, files in changes.items() if files]
+        raise RunError(
+            f"The images in {dataset.source.spec} are not those that {path} divides: {'; '.join(told)}.",
+            remedy="Bring the old images back, or train again.",
+        )
+    return dataset.with_splits(np.array([stored[file][1] for file in dataset.files], dtype="<U10"))
+
+
+def _cells(dataset: Dataset) -> list[str]:
+    return [dataset.labels[target] if dataset.labels else str(target) for target in dataset.targets]
+
+
+def _check_share(dataset: Dataset, name: str, share: float | None) -> None:
+    if share is not None and name in dataset.given:
+        raise SplitError(
+            f"{dataset.source.name} brings its own {name} split, and a share of {share:g} for it was asked for too.",
+            remedy=f"Leave the share out ({name}=null), or take the {name} folder out of the source.",
+        )
+    if share is None and name not in dataset.given:
+        raise SplitError(
+            f"{dataset.source.name} has no {name} split of its own, and no share for it was given.",
+            remedy=f"Give one, such as {name}=0.15.",
+        )
+
+
+def _check_labels(dataset: Dataset) -> None:
+    if len(dataset.labels) == 1:
+        raise SplitError(
+            f"All {len(dataset):,} images are of one class, {dataset.labels[0]!r}: there is nothing to tell apart.",
+            remedy="Add a class folder with images of something else.",
+        )
+
+
+def _check_result(dataset: Dataset) -> None:
+    counts = {name: len(dataset.rows(name)) for name in SPLITS}
+    if empty := [name for name, count in counts.items() if not count]:
+        told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        raise SplitError(
+            f"The {len(dataset):,} images cannot be divided: nothing is left for {' and '.join(empty)} ({told}).",
+            remedy="Each class should have three different images or more: one each to train, validate and test.",
+        )
+
+
+def _strata(dataset: Dataset, pool: np.ndarray) -> dict[int, list[_Group]]:
+    """The pool's groups by class. A group whose images contradict each other in label counts for no class and is left
+    in train. Without labels all groups are of one stratum."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for row in pool:
+        members[int(dataset.groups[row])].append(int(row))
+    strata: dict[int, list[_Group]] = defaultdict(list)
+    for rows in members.values():
+        classes = {int(dataset.targets[row]) for row in rows} if dataset.labels else {0}
+        if len(classes) == 1:
+            group = _Group(np.array(rows, dtype=np.int64), min(dataset.files[row] for row in rows))
+            strata[classes.pop()].append(group)
+    return dict(sorted(strata.items()))
+
+
+def _carve(
+    strata: dict[int, list[_Group]], share: float, salt: str, keep: dict[int, int], spread: set[int]
+) -> np.ndarray:
+    """Take groups out of the strata; their rows.
+
+    Args:
+        keep: groups of each class that must be left.
+        spread: classes that must give one.
+    """
+    sizes = np.array([sum(len(group.rows) for group in groups) for groups in strata.values()])
+    most = np.maximum(sizes - list(keep.values()), 0)
+    least = np.minimum([k in spread for k in strata], most)
+    taken: list[np.ndarray] = []
+    for (k, groups), quota in zip(strata.items(), _quotas(sizes, share, least, most)):
+        groups.sort(key=lambda group: hashlib.sha256(f"{salt} {group.name}".encode()).digest())
+        chosen = _take(groups, int(quota), len(groups) - keep[k], k in spread)
+        strata[k] = [group for group in groups if group not in chosen]
+        taken += [group.rows for group in groups if group in chosen]
+    return np.concatenate([np.array([], dtype=np.int64), *taken])
+
+
+def _quotas(sizes: np.ndarray, share: float, least: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Images to take from each class: `share` of it rounded down, then one more for those with the largest rest until
+    the total is right; within `least` and `most`."""
+    exact = sizes * share
+    quotas = np.clip(np.floor(exact + 1e-9).astype(int), least, most)
+    missing = max(1, round(float(sizes.sum() * share))) - int(quotas.sum())
+    for k in np.argsort(quotas - exact, kind="stable")[: max(missing, 0)]:
+        quotas[k] += quotas[k] < most[k]
+    return quotas
+
+
+def _take(groups: Sequence[_Group], quota: int, allowed: int, must: bool) -> set[_Group]:
+    """Groups in their order, each that still fits; then the smallest of the others, if that comes closer.
+
+    Args:
+        allowed: groups that may be taken at most.
+        must: take one even if none fits.
+    """
+    chosen: set[_Group] = set()
+    for group in groups:
+        if len(group.rows) <= quota and len(chosen) < allowed:
+            chosen.add(group)
+            quota -= len(group.rows)
+    others = [group for group in groups if group not in chosen]
+    if others and len(chosen) < allowed:
+        smallest = min(others, key=lambda group: len(group.rows))
+        if len(smallest.rows) - quota < quota or (must and not chosen):
+            chosen.add(smallest)
+    return chosen

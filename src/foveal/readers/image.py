@@ -1,0 +1,336 @@
+"""One image: encoded bytes or pixels in, an upright uint8 or uint16 array out, fitted to what a net takes."""
+
+import io
+import re
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from foveal.errors import UnreadableImage
+from foveal.recipe import InputContract
+from foveal.types import Facts, Geometry
+
+__all__ = ["MEGAPIXELS", "ImageReader"]
+
+MEGAPIXELS = 100
+NARROW = 4096  # a 16-bit image that stays below it holds 12 bits or fewer, and looks black at 8 bits
+
+# The formats that are read. The classes are called directly, not through Image.open: its limit on pixels is a global
+# of the process, and its list of formats holds some that run other programs (EPS) or have no signature (TGA).
+FORMATS: tuple[tuple[re.Pattern[bytes], Callable[[io.BytesIO], ImageFile.ImageFile]], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
+    (re.compile(rb"GIF8[79]a"), GifImageFile),
+    (re.compile(rb"BM"), BmpImageFile),
+    (re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), TiffImageFile),
+    (re.compile(rb"P[1-6f]\s"), PpmImageFile),
+    (re.compile(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{0,48}avi[fs])", re.DOTALL), AvifImageFile),
+)
+REFUSED = (
+    (re.compile(rb"8BPS"), "Photoshop"),
+    (re.compile(rb"%!PS"), "PostScript"),
+    (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"\0\0\x01\0"), "Windows icon"),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
+    (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "JPEG XL"),
+    (re.compile(rb"....ftyp(?:hei|hev|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3", re.DOTALL), "video"),
+    (re.compile(rb".{128}DICM", re.DOTALL), "DICOM"),
+    (re.compile(rb"PK\x03\x04"), "ZIP archive"),
+    (re.compile(rb"\x1f\x8b"), "gzip"),
+    (re.compile(rb"\x93NUMPY"), "NumPy array"),
+    (re.compile(rb"\x89HDF"), "HDF5"),
+    (re.compile(rb"SIMPLE  ="), "FITS"),
+    (re.compile(rb"qoif"), "QOI"),
+)
+END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
+GRAY = ("1", "L", "LA", "La")
+UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF 2.32, tag 0x0112
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+# Pillow warns of odd metadata in files that decode well. Warning filters are the process's: one thread at a time.
+_metadata = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReader:
+    """The `image` reader. Safe to share between threads.
+
+    Args:
+        megapixels: larger images are refused before they are decoded, in millions of pixels. Above about 179,
+            Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`) refuses some formats first.
+    """
+
+    megapixels: float = MEGAPIXELS
+
+    def read(self, source: bytes | np.ndarray) -> np.ndarray:
+        """Decode a file, or check an array (uint8 or uint16; H×W or H×W×C with C = 1, 3 or 4).
+
+        Returns uint8 or uint16, H×W×C, upright; C = 1 when stored as gray, 3 otherwise; alpha laid on white.
+
+        Raises:
+            UnreadableImage: with the reason.
+        """
+        return self.inspect(source)[0]
+
+    def inspect(self, source: bytes | np.ndarray) -> tuple[np.ndarray, Facts]:
+        """What `read` gives, and what decoding told beside it.
+
+        Raises:
+            UnreadableImage: with the reason; the part before its first `:` is the same for all files of that kind.
+        """
+        if isinstance(source, np.ndarray):
+            return _from_array(source)
+        opener = _opener(source)
+        name = str(getattr(opener, "format", "image"))
+        try:
+            image, frames = _open(opener, source)
+            self._check_size(image)
+            mode = _stored_mode(image)
+            image.load()
+            array = _upright(_to_array(image), image)
+        except UnreadableImage:
+            raise
+        except MemoryError:
+            raise UnreadableImage("too large: not enough memory to decode it") from None
+        except Exception as error:  # decoders raise whatever their format's parsing happens to hit
+            raise UnreadableImage(_reason(error, name, source)) from error
+        notes = (["animated"] if frames > 1 else []) + (["narrow-range"] if _is_narrow(array) else [])
+        return array, Facts(array.shape[1], array.shape[0], mode, frames, name, tuple(notes))
+
+    def prepare(self, array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
+        """Fit to the contract: uint8, height × width × channels, and how the image was mapped there.
+
+        uint16 becomes 8 bits by rounding v / 257; RGB becomes gray by ITU-R 601-2 luma; `pad` fills with black.
+        An image of the right size already keeps its pixels bit for bit.
+        """
+        pixels = _to_channels(_to_eight_bits(array), contract.channels)
+        height, width = pixels.shape[:2]
+        if (height, width) == (contract.height, contract.width):
+            return pixels, Geometry(width, height, 1.0, 1.0, 0.0, 0.0)
+        return _RESIZE[contract.resize](pixels, contract)
+
+    def _check_size(self, image: ImageFile.ImageFile) -> None:
+        if image.width * image.height > self.megapixels * 1e6:
+            raise UnreadableImage(
+                f"too large: {image.width}×{image.height} pixels, the limit is {self.megapixels:g} megapixels"
+            )
+
+
+def _opener(data: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+    """The class that reads this format, found by signature: names and extensions do not matter."""
+    if not data:
+        raise UnreadableImage("empty: the file has 0 bytes")
+    for signature, opener in FORMATS:
+        if signature.match(data):
+            return opener
+    for signature, name in REFUSED:
+        if signature.match(data):
+            raise UnreadableImage(f"unsupported format: {name}")
+    text = _text(data)
+    start = f'the text "{text}"' if text else "the bytes " + data[:8].hex(" ")
+    raise UnreadableImage(f"not an image: it starts with {start}")
+
+
+def _text(data: bytes) -> str:
+    """The first words, where the data is text; empty where it is not."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = data[:48].decode(encoding, "replace").rstrip("\ufffd")
+    words = " ".join(text.split())
+    return words[:40] if words.isprintable() and "\ufffd" not in words else ""
+
+
+def _open(opener: Callable[[io.BytesIO], ImageFile.ImageFile], data: bytes) -> tuple[ImageFile.ImageFile, int]:
+    """Parse the header; decodes nothing. The image, and how many frames it has."""
+    with _metadata, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        image = opener(io.BytesIO(data))
+        if isinstance(image, TiffImageFile):
+            image.getexif()  # decoding asks for it again, then without warnings
+        return image, getattr(image, "n_frames", 1)
+
+
+def _stored_mode(image: ImageFile.ImageFile) -> str:
+    """Pillow's mode, with `;16` where a color of 16 bits is decoded to its higher byte."""
+    args: Any = image.tile[0].args if image.tile else None
+    raw = args[0] if isinstance(args, tuple) and args else args
+    if isinstance(raw, str) and ";16" in raw and not image.mode.startswith("I"):
+        return raw.split(";")[0] + ";16"
+    return "I;16" if image.mode.startswith("I;16") else image.mode
+
+
+def _to_array(image: Image.Image) -> np.ndarray:
+    """Decoded pixels to uint8 or uint16, H×W×1 or H×W×3."""
+    if image.mode == "F":
+        return _from_float(np.asarray(image))[..., None]
+    if image.mode.startswith("I"):
+        return _from_integers(np.asarray(image), image.info.get("transparency"))[..., None]
+    if image.has_transparency_data:
+        rgb = _on_white(image.convert("RGBA"))
+        return np.asarray(rgb)[..., :1] if image.mode in GRAY else np.asarray(rgb)
+    if image.mode in GRAY:
+        return np.asarray(image.convert("L"))[..., None]
+    if image.mode == "LAB":
+        image = ImageCms.applyTransform(image, _lab_to_srgb()) or image
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # converting RGB to RGB would copy
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _from_integers(values: np.ndarray, transparent: Any) -> np.ndarray:
+    """16 bits, or 32 bits that fit into 16. PNG can name one gray value as transparent: white, then."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise UnreadableImage(f"values out of range: whole numbers from {low} to {high}, expected 0 to 65535")
+    array = values.astype(np.uint16)
+    if isinstance(transparent, int):
+        array[array == transparent] = 65535
+    return array
+
+
+def _from_float(values: np.ndarray) -> np.ndarray:
+    """Floats are read as 0 to 1, or as whole numbers of 8 or 16 bits; nothing else can be guessed safely."""
+    if not np.isfinite(values).all():
+        raise UnreadableImage("values out of range: floats with NaN or infinity")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return np.round(values * np.float64(65535)).astype(np.uint16)
+    if low >= 0 and high <= 65535 and (values == np.round(values)).all():
+        return values.astype(np.uint8 if high <= 255 else np.uint16)
+    raise UnreadableImage(
+        f"values out of range: floats from {low:g} to {high:g}, expected 0 to 1, or whole numbers from 0 to 65535"
+    )
+
+
+def _from_array(pixels: np.ndarray) -> tuple[np.ndarray, Facts]:
+    array = pixels[..., None] if pixels.ndim == 2 else pixels
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.dtype not in (np.uint8, np.uint16) or not array.size:
+        raise UnreadableImage(
+            f"not an image: an array of {pixels.dtype} and shape {pixels.shape}, "
+            "expected uint8 or uint16, height × width, with 1, 3 or 4 channels"
+        )
+    bits = "" if array.dtype == np.uint8 else ";16"
+    mode = {1: "I" if bits else "L", 3: "RGB", 4: "RGBA"}[array.shape[2]] + bits
+    if array.shape[2] == 4 and bits:
+        alpha = array[..., 3:] / 65535
+        array = np.round(array[..., :3] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
+    elif array.shape[2] == 4:
+        array = np.asarray(_on_white(Image.fromarray(array)))
+    notes = ("narrow-range",) if _is_narrow(array) else ()
+    return array, Facts(array.shape[1], array.shape[0], mode, 1, "pixels", notes)
+
+
+def _is_narrow(array: np.ndarray) -> bool:
+    return array.dtype == np.uint16 and int(array.max()) < NARROW
+
+
+def _upright(array: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Turn by the EXIF or XMP orientation. Read after decoding: PNG may carry it behind the pixels, and Pillow has
+    turned a TIFF by then, and forgotten its orientation."""
+    if not {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & image.info.keys():
+        return array
+    with _metadata, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+        except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError):
+            return array  # a broken EXIF block says nothing; viewers show the image as it is stored
+    turn = UPRIGHT.get(orientation)
+    return np.ascontiguousarray(turn(array)) if turn else array
+
+
+@cache
+def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+
+
+def _reason(error: Exception, name: str, data: bytes) -> str:
+    text = " ".join(str(error).split())
+    if _is_cut(name, data) or re.search("truncated|not enough image data|no more images|EOF", text, re.IGNORECASE):
+        return "truncated: the file ends before the image does"
+    return f"damaged {name}: {text or type(error).__name__}"
+
+
+def _is_cut(name: str, data: bytes) -> bool:
+    """Whether a file that did not decode lacks its end, as far as its format tells."""
+    if name == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if name == "TIFF":
+        return int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data)
+    return name in END_MARKS and END_MARKS[name] not in data[-64:]
+
+
+def _to_eight_bits(array: np.ndarray) -> np.ndarray:
+    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8) if array.dtype == np.uint16 else array
+
+
+def _to_channels(array: np.ndarray, channels: int) -> np.ndarray:
+    if array.shape[2] == channels:
+        return array
+    if channels == 3:
+        return np.repeat(array, 3, axis=2)
+    return np.asarray(Image.fromarray(array).convert("L"))[..., None]
+
+
+def _resized(
+    array: np.ndarray, width: int, height: int, contract: InputContract, box: tuple[float, float, float, float]
+) -> np.ndarray:
+    image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    pixels = np.asarray(image.resize((width, height), FILTERS[contract.interpolation], box=box))
+    return pixels.reshape(height, width, -1)
+
+
+def _stretch(array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
+    height, width = array.shape[:2]
+    pixels = _resized(array, contract.width, contract.height, contract, (0, 0, width, height))
+    return pixels, Geometry(width, height, contract.width / width, contract.height / height, 0.0, 0.0)
+
+
+def _crop(array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
+    """The largest centred part of the right shape, resized in one step: no rounding of a size in between."""
+    height, width = array.shape[:2]
+    scale = max(contract.width / width, contract.height / height)
+    left, top = (width - contract.width / scale) / 2, (height - contract.height / scale) / 2
+    left, top = max(left, 0.0), max(top, 0.0)
+    box = (left, top, min(left + contract.width / scale, width), min(top + contract.height / scale, height))
+    pixels = _resized(array, contract.width, contract.height, contract, box)
+    return pixels, Geometry(width, height, scale, scale, -left * scale, -top * scale)
+
+
+def _pad(array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
+    """The whole image, centred on black; its size is rounded to whole pixels, so both scales can differ a little."""
+    height, width = array.shape[:2]
+    scale = min(contract.width / width, contract.height / height)
+    inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (contract.width - inner_width) // 2, (contract.height - inner_height) // 2
+    pixels = np.zeros((contract.height, contract.width, array.shape[2]), np.uint8)
+    inner = _resized(array, inner_width, inner_height, contract, (0, 0, width, height))
+    pixels[top : top + inner_height, left : left + inner_width] = inner
+    return pixels, Geometry(width, height, inner_width / width, inner_height / height, float(left), float(top))
+
+
+_RESIZE = {"stretch": _stretch, "crop": _crop, "pad": _pad}

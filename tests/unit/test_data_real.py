@@ -1,0 +1,50 @@
+"""Real images: the counts that the sets are known to have."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foveal.data import divide, look
+from foveal.data.cache import pixels
+from foveal.recipe import named_recipe
+from foveal.tasks import named_task
+
+pytestmark = pytest.mark.real
+TASK = named_task("classification")
+
+
+@pytest.mark.slow
+def test_cifar10(real_data: Path) -> None:
+    dataset = look("cifar10", TASK)
+    assert len(dataset) == 60_000
+    assert dataset.given == ("train", "test")
+    assert dataset.labels[:3] == ("airplane", "automobile", "bird")
+    assert dataset.modes == {"RGB": 60_000}
+    assert len(dataset.findings) <= 5
+    recipe = named_recipe("cookbook", dataset)
+    divided = divide(dataset, validation=recipe.validation, test=recipe.test, seed=0)
+    for name, each in (("train", 4000), ("validation", 1000), ("test", 1000)):
+        assert np.bincount(divided.targets[divided.rows(name)]).tolist() == [each] * 10
+    array = pixels(dataset, TASK.reader, recipe.input)
+    assert array.shape == (60_000, 32, 32, 3)
+    mean = array[divided.splits != "test"].mean(axis=(0, 1, 2)) / 255
+    assert np.allclose(mean, (0.4914, 0.4822, 0.4465), atol=5e-4)  # of the 50,000 official training images
+    assert look("cifar10", TASK).fingerprint == dataset.fingerprint
+
+
+def test_cats_and_dogs(real_data: Path) -> None:
+    dataset = look(real_data / "cats_dogs.zip", TASK)
+    assert dataset.labels == ("cats", "dogs")
+    assert len(dataset.rows("train")) == 720
+    assert len(dataset.rows("test")) == 300
+    assert not [finding for finding in dataset.findings if finding.kind == "unreadable"]
+    assert dataset.sizes.min(axis=1).max() <= 224
+
+
+def test_faces_with_comments_in_their_headers(real_data: Path) -> None:
+    dataset = look(real_data / "orl_faces.zip", TASK)
+    assert len(dataset) == 400
+    assert np.bincount(dataset.targets).tolist() == [10] * 40
+    assert (dataset.sizes == (112, 92)).all()
+    assert dataset.channels == 1
