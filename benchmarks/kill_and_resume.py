@@ -60,7 +60,8 @@ def one(options: argparse.Namespace, run: Path, expected: str, whole: float, cha
         )
     finish(process)
     found = digest(run)
-    print(f"{run.name}: killed after {', '.join(moments) or 'its end'}: {'equal' if found == expected else found}", flush=True)
+    verdict = "equal" if found == expected else found
+    print(f"{run.name}: killed after {', '.join(moments) or 'its end'}: {verdict}", flush=True)
     return found == expected and bool(moments)
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from run_page import COOKBOOK, figures_of, needs_real_images, pages, run_page
 from typer.models import ArgumentInfo, OptionInfo
 
+import foveal
 from foveal.cli.commands import app
 from foveal.recipe import RECIPES, InputContract, Recipe
 from foveal.report import reference_page
@@ -57,9 +58,36 @@ def reference_pages() -> dict[Path, str]:
     """Path to text of each page that is written from the code."""
     return {
         REFERENCE / "cli.md": _command_line(),
+        REFERENCE / "python.md": _python(),
         REFERENCE / "recipe.md": _recipes(),
         REFERENCE / "report.md": reference_page(),
     }
+
+
+def _python() -> str:
+    """The public names, with signature and docstring."""
+    names = sorted(foveal.__all__, key=lambda name: (inspect.isclass(getattr(foveal, name)), name.lower()))
+    parts = [_object(name, getattr(foveal, name)) for name in names]
+    intro = "Everything public is a name of `foveal`; the layers of a network are in `foveal.nets`."
+    return "\n\n".join(["# Python", WRITTEN, intro, *parts]) + "\n"
+
+
+def _object(name: str, thing: Any) -> str:
+    shown = f"## {name}\n\n"
+    if not inspect.isclass(thing):
+        # As it is written: inspect.signature loses line breaks and the names of types.
+        signature = re.match(r"def (.*?):\n    \"\"\"", inspect.getsource(thing), re.DOTALL)
+        assert signature, name
+        text = re.sub(r'(?<=[:>] )"([^"\n]+)"', r"\1", signature[1])
+        shown += f"```python\n{text}\n```\n\n"
+    return shown + _prose(inspect.getdoc(thing) or "")
+
+
+def _prose(doc: str) -> str:
+    """A docstring's sections as headings in bold and its arguments as a list."""
+    doc = re.sub(r"^(Args|Attributes|Raises|Yields):$", r"**\1**\n", doc, flags=re.MULTILINE)
+    doc = re.sub(r"^ {4}(\w+): ", r"- `\1`: ", doc, flags=re.MULTILINE)
+    return re.sub(r"^ {8}(?=\S)", "  ", doc, flags=re.MULTILINE)
 
 
 def wrong_figures() -> list[str]:

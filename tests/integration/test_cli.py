@@ -19,10 +19,10 @@ QUICK = ["--epochs", "1", "--net", "8c3-mp2-16n", "--set", "batch_size=8"]
 @pytest.fixture
 def foveal(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     def run(*arguments: object) -> Outcome:
-        with pytest.raises(SystemExit) as exit:
+        with pytest.raises(SystemExit) as left:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
-        return int(exit.value.code or 0), captured.out, captured.err
+        return int(left.value.code or 0), captured.out, captured.err
 
     return run
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.data.batches import batches, order
+from foveal.data.batches import batches, order, steps_in_epoch
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 4, 6, 3), dtype=np.uint8)
 TARGETS = np.arange(50) * 10
@@ -36,6 +36,17 @@ def test_every_row_once_with_its_pixels_and_target() -> None:
         assert images.is_contiguous(memory_format=torch.channels_last)
         assert np.array_equal(images.permute(0, 2, 3, 1).numpy(), PIXELS[rows])
         assert targets.tolist() == TARGETS[rows].tolist()
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "sizes"),
+    [(17, 8, [8, 9]), (16, 8, [8, 8]), (18, 8, [8, 8, 2]), (1, 8, [1]), (9, 8, [9]), (3, 1, [1, 1, 1])],
+)
+def test_a_last_row_on_its_own_joins_the_batch_before(n: int, batch_size: int, sizes: list[int]) -> None:
+    rows = np.arange(n)
+    out = batches(PIXELS, TARGETS, rows, batch_size=batch_size, seed=0, epoch=0)
+    assert [len(chosen) for chosen, _, _ in out] == sizes
+    assert steps_in_epoch(n, batch_size) == len(sizes)
 
 
 def test_epochs_differ_and_seeds_differ() -> None:

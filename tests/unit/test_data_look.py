@@ -202,7 +202,8 @@ def test_fingerprint_is_of_content_and_labels_not_of_names() -> None:
     assert look(Memory(memory(renamed).images, "renamed"), TASK).fingerprint == base
     moved = {("a/1" if file == "b/1" else file): pixels for file, pixels in images.items()}
     changed = {**images, "a/0": images["a/0"] ^ 1}
-    for k, other in enumerate((moved, changed, {**images, "a/9": IMAGES[9]})):
+    divided = {file: (file[0], "test", pixels) for file, pixels in images.items()}
+    for k, other in enumerate((moved, changed, {**images, "a/9": IMAGES[9]}, divided)):
         assert look(Memory(memory(other).images, str(k)), TASK).fingerprint != base
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from foveal.data.batches import batches
+from foveal.data.batches import batches, steps_in_epoch
 from foveal.engine.augment import augment
 from foveal.engine.checkpoint import (
     Checkpoint,
@@ -105,7 +105,7 @@ def train(
     checkpoint, notes = latest_checkpoint(run.checkpoints)
     progress = Progress() if checkpoint is None else _restore(checkpoint, network, optimizer)
     run.write_history(progress.history)
-    steps = math.ceil(len(data.train) / recipe.batch_size)
+    steps = steps_in_epoch(len(data.train), recipe.batch_size)
     yield Started(
         run.path,
         len(data.train),
