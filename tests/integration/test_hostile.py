@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from foveal.cli import main
 from foveal.data import divide, look, read_split, write_split
 from foveal.data.cache import pixels
 from foveal.recipe import InputContract
@@ -113,3 +114,20 @@ def test_looking_again_says_the_same(folder: Path, dataset: Dataset) -> None:
     again = look(folder, TASK)
     assert again.findings == dataset.findings
     assert again.fingerprint == dataset.fingerprint
+
+
+def test_the_command_line_looks_and_trains(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick = ["--epochs", "1", "--net", "8c3-mp2-16n", "--out", "run"]
+    outcomes = []
+    for command in (["look", str(folder), "--json"], ["look", str(folder)], ["train", str(folder), *quick, "--json"]):
+        with pytest.raises(SystemExit) as left:
+            main(command)
+        outcomes.append((left.value.code or 0, *capsys.readouterr()))
+    assert [code for code, _, _ in outcomes] == [0, 0, 0], outcomes
+    assert not any("Traceback" in err for _, _, err in outcomes)
+    seen, result = json.loads(outcomes[0][1]), json.loads(outcomes[2][1])
+    assert seen["images"] == result["report"]["data"]["images"] > 40
+    assert result["report"]["scores"]["accuracy"]["n"] > 0

@@ -25,7 +25,8 @@ ENCRYPTED = 0x1
 
 @dataclass(eq=False, slots=True)
 class ZipSource:
-    """Members are decompressed when asked for, one at a time: the archive's file handle is shared."""
+    """Members are decompressed when asked for, one at a time: they share the archive's file handle, and `zipfile`
+    counts who uses it without a lock of its own."""
 
     name: str
     spec: str

@@ -75,7 +75,8 @@ def open_folder(path: Path) -> FolderSource:
         loops = tuple(sorted(map(writable, listing.loops)))
         findings.insert(0, Finding("symlink-loop", loops, message, "They are not followed. Remove the links."))
     lines = (f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n" for file, status in sorted(files.items()))
-    signature = hashlib.sha256("".join(lines).encode()).hexdigest()
+    # With the folder's own path: unpacking gives coarse times, and other files can share names and sizes.
+    signature = hashlib.sha256("".join([f"{writable(str(path))}\n", *lines]).encode()).hexdigest()
     return FolderSource(path.name or "root", str(path), signature, tuple(findings), path, layout.entries, odd)
 
 
