@@ -19,7 +19,7 @@ from foveal.files import write_atomic, write_folder
 from foveal.readers.paths import image_files
 from foveal.recipe import InputContract, Recipe, named_recipe
 from foveal.run import CUSTOM_NET, Run, free_run_path
-from foveal.task import Examples, FileAnswer, Task
+from foveal.task import Examples, FileAnswer, PixelRows, Task
 from foveal.types import Dataset, Progress, Source
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def training(
     from foveal.data.cache import pixels
     from foveal.tasks import named_task
 
+    _refuse_taken(out)
     record = named_task(task)
     dataset = source if isinstance(source, Dataset) else look(source, task=task, progress=progress)
     chosen = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
@@ -129,15 +130,8 @@ def training(
         write_atomic(folder / "run.json", json.dumps(info, indent=2) + "\n")
         write_split(dataset, folder / "split.csv")
 
-    if path.is_dir() and not any(path.iterdir()):
-        path.rmdir()
-    try:
-        write_folder(path, fill)
-    except FileExistsError:
-        raise RunError(
-            f"{path} is already there, and nothing is overwritten.",
-            remedy=f"Choose another --out, or go on with it: foveal resume {path}",
-        ) from None
+    _refuse_taken(path)
+    write_folder(path, fill)
     return _events(Run(path), record, chosen, dataset, array, network, on, save_every)
 
 
@@ -181,10 +175,15 @@ def resuming(
     run: str | Path | Run,
     *,
     net: "nn.Module | None" = None,
+    device: str | None = None,
     save_every: float = 30.0,
     progress: Progress | None = None,
 ) -> Iterator[Event]:
-    """`resume` as a generator of events."""
+    """`resume` as a generator of events.
+
+    Args:
+        device: another than the run's own; the result then differs in the last bits.
+    """
     with extra("train"):
         from foveal.engine.devices import choose_device, environment
         from foveal.engine.predictor import network_for
@@ -192,14 +191,14 @@ def resuming(
 
     run = Run.open(run)
     was = run.info["environment"]
-    device = choose_device(was["device"], was["threads"])
+    on = choose_device(device or was["device"], was["threads"])
     record, dataset = _task_and_data(run, progress)
     network = network_for(run.recipe, record, dataset.labels, net)
-    now = environment(device)
+    now = environment(on)
     changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now.get(key)]
     notes = (f"the result can differ in the last bits: {'; '.join(changed)}",) if changed else ()
     array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
-    return _events(run, record, run.recipe, dataset, array, network, device, save_every, notes)
+    return _events(run, record, run.recipe, dataset, array, network, on, save_every, notes)
 
 
 def resume(
@@ -397,9 +396,25 @@ def _task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
     return named_task(run.info["task"]), dataset
 
 
+def _refuse_taken(out: str | Path | None) -> None:
+    """
+    Raises:
+        RunError: something is at `out` already; an empty folder is taken away.
+    """
+    if out is None or not (path := Path(out)).exists():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+        return
+    remedy = "Choose another --out."
+    if (path / "run.json").is_file():
+        remedy = f"Choose another --out, or go on with it: foveal resume {path}"
+    raise RunError(f"{path} is already there, and nothing is overwritten.", remedy=remedy)
+
+
 def _examples(dataset: Dataset, array: np.ndarray, split: Any) -> Examples:
     rows = dataset.rows(split)
-    return Examples([dataset.files[row] for row in rows], array[rows], dataset.targets[rows])
+    return Examples([dataset.files[row] for row in rows], PixelRows(array, rows), dataset.targets[rows])
 
 
 def _thumbnail(dataset: Dataset, task: Task, file: str) -> np.ndarray:

@@ -12,7 +12,18 @@ from foveal.types import Facts, Geometry, Measurement
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Answer", "Examples", "FileAnswer", "Head", "HeadFactory", "Measure", "Prediction", "Reader", "Task"]
+__all__ = [
+    "Answer",
+    "Examples",
+    "FileAnswer",
+    "Head",
+    "HeadFactory",
+    "Measure",
+    "PixelRows",
+    "Prediction",
+    "Reader",
+    "Task",
+]
 
 
 class Prediction(Protocol):
@@ -110,17 +121,35 @@ class HeadFactory(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class PixelRows:
+    """Some rows of a pixel array, read when they are indexed: an array that is mapped from the disk stays there."""
+
+    array: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.rows), *self.array.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: np.ndarray) -> np.ndarray:
+        return self.array[self.rows[chosen]]
+
+
+@dataclass(frozen=True, eq=False)
 class Examples:
     """Images with their truth, as a measure sees them.
 
     Args:
         files: names, length N.
-        pixels: (N, H, W, C) uint8, as the net takes them.
+        pixels: (N, H, W, C) uint8, as the net takes them; indexed by row numbers.
         targets: (N,) parsed targets.
     """
 
     files: Sequence[str]
-    pixels: np.ndarray
+    pixels: np.ndarray | PixelRows
     targets: np.ndarray
 
 

@@ -45,6 +45,14 @@ JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 TASK = Annotated[
     str, typer.Option("--task", metavar="TASK", help="What to learn.", autocompletion=_completed("classification"))
 ]
+DEVICE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps; the best one there unless said.",
+        autocompletion=_completed("cpu", "cuda", "mps"),
+    ),
+]
 SAVE_EVERY = Annotated[
     float, typer.Option("--save-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch.")
 ]
@@ -133,9 +141,7 @@ def train(
         typer.Option("--set", metavar="FIELD=VALUE", help="Change any other field of the recipe; may be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", autocompletion=_completed("auto", "cpu", "cuda", "mps"))
-    ] = "auto",
+    device: DEVICE = None,
     save_every: SAVE_EVERY = 30.0,
     as_json: JSON = False,
 ) -> None:
@@ -145,7 +151,7 @@ def train(
 
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     changes = {name: value for name, value in flags.items() if value is not None} | _settings(settings or [])
-    places = {"out": out, "device": device, "save_every": save_every}
+    places = {"out": out, "device": device or "auto", "save_every": save_every}
     with show.working(f"looking at {source}") as progress:
         events = training(source, task=task, recipe=recipe, net=net, progress=progress, **places, **changes)
     _train(events, as_json)
@@ -156,13 +162,13 @@ def train(
         "foveal resume runs/digits-1",
     )
 )
-def resume(run: RUN, save_every: SAVE_EVERY = 30.0, as_json: JSON = False) -> None:
+def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_json: JSON = False) -> None:
     """Go on with a run that was stopped or killed; the result is the one it would have had."""
     from foveal.api import resuming
     from foveal.cli import show
 
     with show.working(f"opening {run}") as progress:
-        events = resuming(run, save_every=save_every, progress=progress)
+        events = resuming(run, device=device, save_every=save_every, progress=progress)
     _train(events, as_json)
 
 

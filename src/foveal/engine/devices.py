@@ -37,7 +37,7 @@ def choose_device(request: str = "auto", threads: int | None = None) -> Device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise RecipeError(
-            f"Expected a device that is here, got {request!r}: {reason}", remedy="Use --device cpu, or auto."
+            f"Expected a device that is here, got {request!r}: {reason}", remedy="Use --device cpu."
         ) from error
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     if device.type == "cpu":

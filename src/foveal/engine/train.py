@@ -263,10 +263,14 @@ def _restore(checkpoint: Checkpoint, network: Network, optimizer: torch.optim.Op
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
     network.load_state_dict(parts["network"])
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in parts["optimizer"].items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+        weight = weights[int(index)]
+        # Fused optimizers walk weights and state in the order of memory, so the state must lie as the weight does.
+        laid = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
+        state.setdefault(int(index), {})[key] = laid
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(checkpoint.epoch, checkpoint.step, **checkpoint.numbers, best_state=parts["best"])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from foveal.task import Examples
+from foveal.task import Examples, PixelRows
 
 __all__ = ["BASELINES", "LARGEST_SIDE", "MOST_IMAGES", "baseline_outputs", "shrink", "stratified"]
 
@@ -68,7 +68,7 @@ def stratified(targets: np.ndarray, most: int, seed: int) -> np.ndarray:
     return np.sort(by_label[np.argsort(rank, kind="stable")[:most]])
 
 
-def shrink(pixels: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+def shrink(pixels: np.ndarray | PixelRows, rows: np.ndarray | None = None) -> np.ndarray:
     """Images (N, H, W, C) averaged over areas to at most 8×8, flat: (N, h·w·C) float32, in pixel values."""
     _, height, width, channels = pixels.shape
     down, across = _areas(height), _areas(width)

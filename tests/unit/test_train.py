@@ -1,0 +1,167 @@
+"""The loop: learning, stopping, keeping the best, and a network of one's own."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import foveal
+from foveal.engine.checkpoint import latest_checkpoint
+from foveal.errors import NetError, NonFiniteLoss, RecipeError, RunError
+from foveal.events import EpochEnded, Finished, Started
+from foveal.nets import Conv, Dense, MaxPool
+
+QUICK = {"net": "8c3-mp2-16n", "epochs": 2, "batch_size": 8}
+
+
+@pytest.fixture
+def photos(image_folder: Callable[..., Path]) -> Path:
+    return image_folder({"dark": 24, "light": 24})
+
+
+def test_it_learns(photos: Path, tmp_path: Path) -> None:
+    run = foveal.train(photos, out=tmp_path / "run", net="8c3-mp2-16n", epochs=8, batch_size=8)
+    report = foveal.Report.read(run.report / "report.json")
+    assert report.scores["accuracy"].value == 1.0
+    assert run.history()[-1]["train_loss"] < run.history()[0]["train_loss"] / 2
+    assert foveal.load(run)(photos / "light" / "light-000.png").as_dict()["label"] == "light"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_nan_names_the_batch_and_keeps_the_last_good_state(photos: Path, tmp_path: Path, optimizer: str) -> None:
+    changes = {**QUICK, "epochs": 30, "optimizer": optimizer, "learning_rate": 1e30, "keep": "last"}
+    with pytest.raises(NonFiniteLoss, match=r"epoch \d+, (by )?step \d+") as error:
+        foveal.train(photos, out=tmp_path / "run", save_every=0.0, schedule="constant", **changes)
+    assert "learning_rate" in error.value.remedy
+    checkpoint, notes = latest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert notes == ()
+    if checkpoint:
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.tensors.values())
+        assert "The last good state is kept" in error.value.remedy
+
+
+def test_patience_stops(photos: Path, tmp_path: Path) -> None:
+    events = list(
+        foveal.training(photos, out=tmp_path / "run", **{**QUICK, "epochs": 50}, patience=2, learning_rate=1e-12)
+    )
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.reason, finished.epochs) == ("patience", finished.kept + 2)
+    assert len(foveal.Run.open(tmp_path / "run").history()) == finished.epochs
+
+
+def test_best_is_kept(photos: Path, tmp_path: Path) -> None:
+    changes = {**QUICK, "epochs": 6, "learning_rate": 0.05, "schedule": "constant", "warmup": 0.0}
+    events = list(foveal.training(photos, out=tmp_path / "run", keep="best", **changes))
+    ended = [event for event in events if isinstance(event, EpochEnded)]
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    ranks = [(event.row["validation_accuracy"], -event.row["validation_loss"]) for event in ended]
+    assert finished.kept == 1 + ranks.index(max(ranks))
+    assert [event.epoch for event in ended if event.best][-1] == finished.kept
+
+
+class Own(nn.Module):
+    """Somebody's module: it brings its own output layer."""
+
+    def __init__(self, outputs: int = 2) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+        self.last = nn.Linear(4 * 10 * 10, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.layers(x))
+
+
+def test_an_own_module_trains_resumes_and_predicts(photos: Path, tmp_path: Path) -> None:
+    changes = {"epochs": 2, "batch_size": 8}
+    run = foveal.train(photos, out=tmp_path / "whole", net=Own(), **changes)
+    events = foveal.training(photos, out=tmp_path / "part", net=Own(), **changes)
+    for _ in range(4):
+        next(events)
+    events.close()
+    with pytest.raises(NetError, match=r"torch\.nn\.Module of your own"):
+        foveal.resume(tmp_path / "part")
+    again = foveal.resume(tmp_path / "part", net=Own())
+    assert again.weights.read_bytes() == run.weights.read_bytes()
+    assert next(foveal.predict(run, photos, net=Own())).error is None
+    with pytest.raises(NetError, match="must return"):
+        foveal.train(photos, out=tmp_path / "wrong", net=Own(outputs=3), **changes)
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_a_net_of_objects_is_its_line(photos: Path, tmp_path: Path) -> None:
+    run = foveal.train(photos, out=tmp_path / "run", net=[Conv(8, 3), MaxPool(2), Dense(16)], epochs=1)
+    assert run.recipe.net == "8c3-mp2-16n"
+
+
+def test_a_last_image_on_its_own_is_no_trouble_for_batch_norm(
+    image_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = image_folder({"dark": 12, "light": 11})
+    events = foveal.training(source, out=tmp_path / "run", net="8c3-gap-bn-8n", epochs=1, batch_size=15)
+    started = next(events)
+    assert isinstance(started, Started)
+    assert (started.images, started.steps) == (16, 1)
+    assert isinstance(list(events)[-1], Finished)
+
+
+def test_changed_images_are_refused(photos: Path, tmp_path: Path) -> None:
+    run = foveal.train(photos, out=tmp_path / "run", **QUICK)
+    file = photos / "light" / "light-003.png"
+    file.write_bytes((photos / "dark" / "dark-003.png").read_bytes())
+    with pytest.raises(RunError, match="content changed"):
+        foveal.evaluate(run)
+    file.unlink()
+    with pytest.raises(RunError, match=r"light/light-003\.png"):
+        foveal.resume(run)
+    assert run.looks() == 1, "a look that was refused is no look"
+
+
+def test_another_machine_is_noted(photos: Path, tmp_path: Path) -> None:
+    run = foveal.train(photos, out=tmp_path / "run", **QUICK)
+    info = json.loads((run.path / "run.json").read_text())
+    info["environment"]["torch"] = "1.0"
+    (run.path / "run.json").write_text(json.dumps(info))
+    started = next(foveal.resuming(run.path))
+    assert isinstance(started, Started)
+    assert any("torch was 1.0" in note for note in started.notes)
+
+
+def test_an_unfinished_run_is_not_evaluated(photos: Path, tmp_path: Path) -> None:
+    events = foveal.training(photos, out=tmp_path / "run", **QUICK)
+    next(events)
+    events.close()
+    for verb in (foveal.evaluate, foveal.load):
+        with pytest.raises(RunError, match="foveal resume"):
+            verb(tmp_path / "run")
+
+
+def test_a_recipe_of_ones_own(photos: Path, tmp_path: Path) -> None:
+    contract = foveal.InputContract(height=8, width=8, channels=1, resize="pad")
+    recipe = foveal.Recipe(
+        name="mine",
+        net="4c3-8n",
+        input=contract,
+        epochs=1,
+        batch_size=16,
+        validation=0.25,
+        test=0.25,
+        learning_rate=0.01,
+    )
+    run = foveal.train(photos, recipe=recipe, out=tmp_path / "run")
+    assert run.recipe == recipe.changed(precision=run.recipe.precision)
+    with pytest.raises(RecipeError, match="classification"):
+        foveal.train(photos, recipe=recipe, task="origami", out=tmp_path / "other")
+
+
+def test_a_dataset_can_be_given(photos: Path, tmp_path: Path) -> None:
+    dataset = foveal.look(photos)
+    few = replace(dataset, splits=dataset.splits.copy())
+    run = foveal.train(few, out=tmp_path / "run", **QUICK)
+    assert run.info["fingerprint"] == dataset.fingerprint
