@@ -101,10 +101,20 @@ class Recipe(BaseModel):
     def changed(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed, validated again.
 
+        Args:
+            changes: by name; `input.height` and its like reach into the input contract.
+
         Raises:
             RecipeError: an unknown field or an impossible value, named with what is allowed.
         """
-        return recipe_from({**self.model_dump(), **changes})
+        fields = self.model_dump()
+        for name, value in changes.items():
+            outer, _, inner = name.partition(".")
+            if inner and isinstance(fields.get(outer), dict):
+                fields[outer][inner] = value
+            else:
+                fields[name] = value
+        return recipe_from(fields)
 
 
 def recipe_from(fields: dict[str, Any]) -> Recipe:

@@ -33,7 +33,13 @@ def draw_labelled(root: Path, rows: Rows) -> Path:
 
 
 MAKERS: dict[str, Callable[[Path, Rows], Path]] = {"classification": draw_labelled}
-QUICK = {"epochs": 2, "batch_size": 8, "net": "8c3same-mp2-r(8c3same:none-bn:relu)-16n-do0.3", "translate": 1, "save_every": 0.0}
+QUICK = {
+    "epochs": 2,
+    "batch_size": 8,
+    "net": "8c3same-mp2-r(8c3same:none-bn:relu)-16n-do0.3",
+    "translate": 1,
+    "save_every": 0.0,
+}
 
 
 @pytest.fixture(params=sorted(TASKS))

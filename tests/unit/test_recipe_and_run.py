@@ -86,6 +86,13 @@ def test_impossible_values_are_named(changes: dict, said: str) -> None:
         named_recipe("default", dataset(32)).changed(**changes)
 
 
+def test_dotted_names_reach_into_the_input() -> None:
+    recipe = named_recipe("default", dataset(200)).changed(**{"input.height": 96, "input.width": 80, "epochs": 3})
+    assert (recipe.input.height, recipe.input.width, recipe.input.channels, recipe.epochs) == (96, 80, 3, 3)
+    with pytest.raises(RecipeError, match=r"input\.depth"):
+        recipe.changed(**{"input.depth": 1})
+
+
 def test_run_says_what_it_found(tmp_path: Path) -> None:
     for path, found in ((tmp_path / "no", "nothing"), (tmp_path, "an empty or unrelated folder")):
         with pytest.raises(RunError, match=found):

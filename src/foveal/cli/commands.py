@@ -138,7 +138,11 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change any other field of the recipe; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change any other field of the recipe, such as input.height=96; may be repeated.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
     device: DEVICE = None,
