@@ -20,7 +20,7 @@ from foveal.readers.paths import image_files
 from foveal.recipe import InputContract, Recipe, named_recipe
 from foveal.run import CUSTOM_NET, Run, free_run_path
 from foveal.task import Examples, FileAnswer, PixelRows, Task
-from foveal.types import Dataset, Progress, Source
+from foveal.types import SPLITS, Dataset, Progress, Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,7 +104,7 @@ def training(
 
     _refuse_taken(out)
     record = named_task(task)
-    dataset = source if isinstance(source, Dataset) else look(source, task=task, progress=progress)
+    dataset = _as_divided(source) if isinstance(source, Dataset) else look(source, task=task, progress=progress)
     chosen = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
     on = choose_device(device)
     module, line = _net_of(net, chosen)
@@ -394,6 +394,13 @@ def _task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
             remedy="Bring the old images back, or train again.",
         )
     return named_task(run.info["task"]), dataset
+
+
+def _as_divided(dataset: Dataset) -> Dataset:
+    """A dataset whose every image has been put into a split is used as it is."""
+    if (dataset.splits == "").any():
+        return dataset
+    return replace(dataset, given=tuple(name for name in SPLITS if len(dataset.rows(name))))
 
 
 def _refuse_taken(out: str | Path | None) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 import foveal
+from foveal.data import divide
 from foveal.engine.checkpoint import latest_checkpoint
 from foveal.errors import NetError, NonFiniteLoss, RecipeError, RunError
 from foveal.events import EpochEnded, Finished, Started
@@ -162,6 +162,14 @@ def test_a_recipe_of_ones_own(photos: Path, tmp_path: Path) -> None:
 
 def test_a_dataset_can_be_given(photos: Path, tmp_path: Path) -> None:
     dataset = foveal.look(photos)
-    few = replace(dataset, splits=dataset.splits.copy())
-    run = foveal.train(few, out=tmp_path / "run", **QUICK)
+    run = foveal.train(dataset, out=tmp_path / "run", **QUICK)
     assert run.info["fingerprint"] == dataset.fingerprint
+
+
+def test_a_dataset_that_is_divided_stays_so(photos: Path, tmp_path: Path) -> None:
+    dataset = divide(foveal.look(photos), validation=0.25, test=0.5, seed=3)
+    run = foveal.train(dataset, out=tmp_path / "run", **QUICK)
+    splits = [line.rsplit(",", 1)[1] for line in run.split.read_text().splitlines()[1:]]
+    assert splits == dataset.splits.tolist()
+    assert splits.count("test") == 24
+    assert foveal.evaluate(run).looks == 2

@@ -117,6 +117,7 @@ def _introduce(started: Started) -> None:
     )
     for note in started.notes:
         err.print(f"[yellow]note:[/] {escape(note)}")
+    err.print("* the best epoch on validation so far", style="dim")
     if started.epoch or started.step:
         err.print(f"going on from epoch {started.epoch + 1}, step {started.step + 1}")
 
@@ -151,11 +152,13 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
 
 def report(report: Report, run: Path) -> None:
     """The table of `evaluate`, and where the page is."""
-    table = Table("", *report.headline, box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        "", *(name.replace("_", " ") for name in report.headline), box=None, header_style="bold", pad_edge=False
+    )
     for name, scores in {"this network": report.scores, **report.baselines}.items():
         cells = [_score(scores[score]) if score in scores else "" for score in report.headline]
         table.add_row(name.replace("_", " "), *cells, style="bold" if name == "this network" else "")
-    out.print(table)
+    out.print(table, end="\n\n")
     labels = Table("label", "precision", "recall", "f1", "images", box=None, header_style="bold", pad_edge=False)
     for name, scores in report.per_label.items():
         cells = [_score(scores[key]) if key in scores else "–" for key in ("precision", "recall", "f1")]
