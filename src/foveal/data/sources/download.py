@@ -34,6 +34,9 @@ def fetch(url: str, path: Path, sha256: str) -> Iterator[tuple[int, int]]:
         yield from _fetch_part(url, part)
         check(part, sha256)
         part.replace(path)
+    except SourceError as error:
+        part.unlink(missing_ok=True)
+        raise SourceError(f"{error.message} What came was deleted.", remedy="Try again.") from error
     except httpx.HTTPStatusError as error:
         answer = f"{error.response.status_code} {error.response.reason_phrase}"
         raise OfflineError(f"{url} cannot be downloaded: the server answers {answer}.") from error
@@ -46,19 +49,16 @@ def fetch(url: str, path: Path, sha256: str) -> Iterator[tuple[int, int]]:
 
 
 def check(path: Path, sha256: str) -> None:
-    """Delete a file that is not the expected one.
-
+    """
     Raises:
-        SourceError: it was not.
+        SourceError: the file is not the expected one.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        path.unlink()
         raise SourceError(
-            f"Expected {path.name} with SHA-256 {sha256}, found {found}: the file is damaged, or another one. "
-            "It was deleted.",
-            remedy="Try again.",
+            f"Expected {path} with SHA-256 {sha256}, found {found}: the file is damaged, or another one.",
+            remedy="Delete it; it will be downloaded again.",
         )
 
 
