@@ -3,8 +3,9 @@
     python benchmarks/kill_and_resume.py                                    # 20 runs on the digits
     python benchmarks/kill_and_resume.py cifar10 --runs 5 --epochs 1 --mid-epoch --save-every 2
 
-Each run is killed once or more (`--kills`), at moments drawn over the time that the undisturbed training took. With
-`--mid-epoch` a kill waits until a checkpoint within an epoch is on the disk. Exits 1 unless all digests are equal.
+Each run is killed once or more (`--kills`), at moments drawn over the time that the undisturbed run took from its
+folder to its weights. With `--mid-epoch` a kill waits until a checkpoint within an epoch is on the disk. Exits 1 unless
+every run was killed and ends with the undisturbed weights.
 """
 
 import argparse
@@ -25,11 +26,14 @@ def main() -> None:
     options = arguments()
     folder = Path(tempfile.mkdtemp(prefix="foveal-kill-"))
     undisturbed = folder / "undisturbed"
-    start = time.monotonic()
-    finish(subprocess.Popen(train(options, undisturbed)))
-    whole = time.monotonic() - start
+    process = start(train(options, undisturbed))
+    wait_for(undisturbed / "run.json", process)
+    began = time.monotonic()
+    wait_for(undisturbed / "weights.safetensors", process)
+    whole = time.monotonic() - began
+    finish(process)
     expected = digest(undisturbed)
-    print(f"undisturbed: {expected[:16]}… in {whole:.1f} s", flush=True)
+    print(f"undisturbed: {expected[:16]}…, {whole:.1f} s from folder to weights", flush=True)
     chance = random.Random(options.seed)
     equal = sum(one(options, folder / f"run-{k}", expected, whole, chance) for k in range(options.runs))
     shutil.rmtree(folder)
@@ -39,25 +43,20 @@ def main() -> None:
 
 def one(options: argparse.Namespace, run: Path, expected: str, whole: float, chance: random.Random) -> bool:
     """Kill one run `--kills` times, finish it, and say whether its weights are the expected ones."""
-    process = subprocess.Popen(train(options, run), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = start(train(options, run))
     moments = []
     for _ in range(options.kills):
-        while not (run / "run.json").is_file() and process.poll() is None:
-            time.sleep(0.01)
-        start = time.monotonic()
-        time.sleep(chance.uniform(0, whole * 0.8 / options.kills))
+        wait_for(run / "run.json", process)
+        began = time.monotonic()
+        time.sleep(chance.uniform(0, whole / options.kills))
         while options.mid_epoch and process.poll() is None and not any(run.glob("checkpoints/e*-s*[1-9]*")):
             time.sleep(0.05)
         if process.poll() is not None:
             break
         process.send_signal(signal.SIGKILL)
         process.wait()
-        moments.append(f"{time.monotonic() - start:.1f} s ({place(run)})")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "foveal", "resume", str(run), "--save-every", str(options.save_every)],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        moments.append(f"{time.monotonic() - began:.1f} s ({place(run)})")
+        process = start(["resume", str(run), "--save-every", str(options.save_every)])
     finish(process)
     found = digest(run)
     verdict = "equal" if found == expected else found
@@ -75,14 +74,24 @@ def digest(run: Path) -> str:
     return weights_sha256(load_weights(run / "weights.safetensors"))
 
 
+def start(arguments: list[str]) -> subprocess.Popen:
+    command = [sys.executable, "-m", "foveal", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    while not path.is_file() and process.poll() is None:
+        time.sleep(0.01)
+
+
 def finish(process: subprocess.Popen) -> None:
     if process.wait() != 0:
         sys.exit(f"a training failed with exit code {process.returncode}")
 
 
 def train(options: argparse.Namespace, run: Path) -> list[str]:
-    command = [sys.executable, "-m", "foveal", "train", options.source, "--recipe", options.recipe, "--out", str(run)]
-    return [*command, "--epochs", str(options.epochs), "--save-every", str(options.save_every)]
+    where = ["train", options.source, "--recipe", options.recipe, "--out", str(run)]
+    return [*where, "--epochs", str(options.epochs), "--save-every", str(options.save_every)]
 
 
 def arguments() -> argparse.Namespace:

@@ -158,7 +158,8 @@ def report(report: Report, run: Path) -> None:
     for name, scores in {"this network": report.scores, **report.baselines}.items():
         cells = [_score(scores[score]) if score in scores else "" for score in report.headline]
         table.add_row(name.replace("_", " "), *cells, style="bold" if name == "this network" else "")
-    out.print(table, end="\n\n")
+    out.print(table)
+    out.print()
     labels = Table("label", "precision", "recall", "f1", "images", box=None, header_style="bold", pad_edge=False)
     for name, scores in report.per_label.items():
         cells = [_score(scores[key]) if key in scores else "–" for key in ("precision", "recall", "f1")]
