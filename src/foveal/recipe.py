@@ -142,7 +142,8 @@ def _one_line(problem: Any) -> str:
 def cookbook(dataset: Dataset) -> Recipe:
     """The worked example: three convolutions, two max pools, a dense layer of 128; Adam's defaults; 10 epochs of 64.
 
-    Command: `foveal train cifar10 --recipe cookbook`.
+    Command: `foveal train cifar10 --recipe cookbook`. Test accuracy 0.699 to 0.710 (seeds 0 to 2, each ± 0.009); about
+    5 minutes on two cores without bf16.
     """
     height, width = _one_size(dataset) or (32, 32)
     return Recipe(
@@ -162,7 +163,8 @@ def cookbook(dataset: Dataset) -> Recipe:
 def cookbook_dropout(dataset: Dataset) -> Recipe:
     """The worked example with half of the dense layer dropped in training.
 
-    Command: `foveal train cifar10 --recipe cookbook-dropout`.
+    Command: `foveal train cifar10 --recipe cookbook-dropout`. Test accuracy 0.713 to 0.719 (seeds 0 to 2, each ± 0.009);
+    about 5 minutes on two cores without bf16.
     """
     return cookbook(dataset).changed(name="cookbook-dropout", net=f"{COOKBOOK_NET}-do0.5")
 
