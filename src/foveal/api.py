@@ -4,6 +4,8 @@ Looking at images does not need torch; what trains, evaluates or predicts import
 """
 
 import json
+import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -105,7 +107,9 @@ def training(
     _refuse_taken(out)
     record = named_task(task)
     dataset = _as_divided(source) if isinstance(source, Dataset) else look(source, task=task, progress=progress)
-    chosen = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
+    chosen = (
+        recipe if isinstance(recipe, Recipe) else named_recipe(record.recipe if recipe is None else recipe, dataset)
+    )
     on = choose_device(device)
     module, line = _net_of(net, chosen)
     chosen = chosen.changed(**{"task": task, "net": line, **changes})
@@ -132,7 +136,7 @@ def training(
 
     _refuse_taken(path)
     write_folder(path, fill)
-    return _events(Run(path), record, chosen, dataset, array, network, on, save_every)
+    return _events(Run(path), record, chosen, dataset, array, network, on, save_every, _noted(dataset))
 
 
 def train(
@@ -265,13 +269,17 @@ def evaluate(
 
 
 def report_of(run: str | Path | Run, *, net: "nn.Module | None" = None) -> "Report":
-    """The report that a finished run has; where it has none yet, made now, as the end of training."""
+    """The report that a finished run has; where it has none yet, or one of another recipe, made
+    now, as the end of training."""
     with extra("train"):
         from foveal.report import Report
 
     run = Run.open(run)
     path = run.report / "report.json"
-    return Report.read(path) if path.is_file() else evaluate(run, net=net, verb="train")
+    report = Report.read(path) if path.is_file() else None
+    if report and report.recipe == run.recipe.model_dump(mode="json"):
+        return report
+    return evaluate(run, net=net, verb="train")
 
 
 def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str = "auto") -> "Predictor":
@@ -394,6 +402,16 @@ def _task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
             remedy="Bring the old images back, or train again.",
         )
     return named_task(run.info["task"]), dataset
+
+
+def _noted(dataset: Dataset) -> tuple[str, ...]:
+    """One line on what `look` would name, where there is anything that matters."""
+    counts: Counter[str] = Counter()
+    for finding in dataset.findings:
+        if finding.kind not in ("ignored", "empty-folder"):
+            counts[finding.kind] += max(1, len(finding.files))
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return (f"among the images: {told}; foveal look {shlex.quote(dataset.source.spec)} names them",) if told else ()
 
 
 def _as_divided(dataset: Dataset) -> Dataset:

@@ -21,7 +21,7 @@ LARGEST_DEFAULT_SIDE = 64
 class InputContract(BaseModel):
     """What a net takes, and how an image becomes that. Training, export and serving all read this one record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     height: int = Field(ge=1, description="pixels")
     width: int = Field(ge=1, description="pixels")
@@ -51,7 +51,7 @@ class InputContract(BaseModel):
 class Recipe(BaseModel):
     """Everything that decides a result, besides the images themselves. JSON in a run's `recipe.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(description="the named recipe this came from")
     task: str = Field(default="classification", description="a name in `foveal.tasks.TASKS`")
@@ -142,8 +142,7 @@ def _one_line(problem: Any) -> str:
 def cookbook(dataset: Dataset) -> Recipe:
     """The worked example: three convolutions, two max pools, a dense layer of 128; Adam's defaults; 10 epochs of 64.
 
-    Command: `foveal train cifar10 --recipe cookbook`. Test accuracy 0.699 to 0.710 (seeds 0 to 2, each ± 0.009); about
-    5 minutes on two cores without bf16.
+    Command: `foveal train cifar10 --recipe cookbook`. Test accuracy 0.699 to 0.710 (seeds 0 to 2, each ± 0.009).
     """
     height, width = _one_size(dataset) or (32, 32)
     return Recipe(
@@ -163,8 +162,8 @@ def cookbook(dataset: Dataset) -> Recipe:
 def cookbook_dropout(dataset: Dataset) -> Recipe:
     """The worked example with half of the dense layer dropped in training.
 
-    Command: `foveal train cifar10 --recipe cookbook-dropout`. Test accuracy 0.713 to 0.719 (seeds 0 to 2, each ± 0.009);
-    about 5 minutes on two cores without bf16.
+    Command: `foveal train cifar10 --recipe cookbook-dropout`. Test accuracy 0.713 to 0.719 (seeds 0 to 2, each
+    ± 0.009).
     """
     return cookbook(dataset).changed(name="cookbook-dropout", net=f"{COOKBOOK_NET}-do0.5")
 

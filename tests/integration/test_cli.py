@@ -123,6 +123,8 @@ def test_describe(foveal: Callable[..., Outcome]) -> None:
         (["train", "digits", "--epochs", "0"], 1, "epochs"),
         (["train", "digits", "--set", "nothing=1"], 1, "no such field"),
         (["train", "digits", "--set", "epochs"], 2, "FIELD=VALUE"),
+        (["train", "digits", "--set", "net=8c3"], 2, "cannot be set here"),
+        (["train", "digits", "--set", "learning_rate=Infinity"], 1, "learning_rate"),
         (["train", "digits", "--task", "detection"], 1, "classification"),
         (["train", "digits", "--device", "toaster"], 1, "toaster"),
         (["resume", "nowhere"], 1, "run.json"),

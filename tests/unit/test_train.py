@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import foveal
 from foveal.data import divide
 from foveal.engine.checkpoint import latest_checkpoint
-from foveal.errors import NetError, NonFiniteLoss, RecipeError, RunError
+from foveal.errors import NetError, NonFiniteLoss, RecipeError, RunError, UnreadableImage
 from foveal.events import EpochEnded, Finished, Started
 from foveal.nets import Conv, Dense, MaxPool
 
@@ -173,3 +174,35 @@ def test_a_dataset_that_is_divided_stays_so(photos: Path, tmp_path: Path) -> Non
     assert splits == dataset.splits.tolist()
     assert splits.count("test") == 24
     assert foveal.evaluate(run).looks == 2
+
+
+def test_an_edited_recipe_is_measured_anew(photos: Path, tmp_path: Path) -> None:
+    run = foveal.train(photos, out=tmp_path / "run", **QUICK)
+    fields = json.loads((run.path / "recipe.json").read_text())
+    (run.path / "recipe.json").write_text(json.dumps({**fields, "epochs": 4}))
+    again = foveal.resume(run.path)
+    report = foveal.Report.read(str(again.report / "report.json"))
+    assert (len(report.history), report.looks) == (4, 2)
+
+
+def test_damaged_weights_are_named(photos: Path, tmp_path: Path) -> None:
+    run = foveal.train(photos, out=tmp_path / "run", **QUICK)
+    run.weights.write_bytes(run.weights.read_bytes()[:100])
+    with pytest.raises(RunError, match=r"weights\.safetensors is damaged"):
+        foveal.load(run)
+
+
+def test_findings_are_noted_when_training_starts(photos: Path, tmp_path: Path) -> None:
+    (photos / "dark" / "broken.png").write_bytes(b"")
+    started = next(foveal.training(photos, out=tmp_path / "run", **QUICK))
+    assert isinstance(started, Started)
+    assert "1 unreadable" in started.notes[0]
+
+
+def test_a_pillow_image_is_answered_like_its_file(photos: Path, tmp_path: Path) -> None:
+    predictor = foveal.load(foveal.train(photos, out=tmp_path / "run", **QUICK))
+    file = photos / "light" / "light-001.png"
+    assert predictor(Image.open(file)).as_dict() == predictor(file).as_dict()
+    assert predictor(Image.open(file).convert("P")).as_dict()["label"] == predictor(file).as_dict()["label"]
+    with pytest.raises(UnreadableImage, match=r"nowhere\.png cannot be opened"):
+        predictor("nowhere.png")

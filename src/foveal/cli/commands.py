@@ -31,6 +31,7 @@ def _examples(*commands: str) -> str:
     return "\n\n".join(["Examples:", *(f"  [bold]{command}[/bold]" for command in commands)])
 
 
+NOT_SET = {"net", "task", "recipe", "out", "device", "source", "progress", "save_every"}
 NETS = ("cookbook", "lenet5", "vgg-small", "resnet9")
 SOURCE = Annotated[
     str,
@@ -155,6 +156,9 @@ def train(
 
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     changes = {name: value for name, value in flags.items() if value is not None} | _settings(settings or [])
+    if taken := {name.partition("=")[0].strip() for name in settings or []} & NOT_SET:
+        name = min(taken)
+        raise typer.BadParameter(f"{name} cannot be set here: use its own flag or argument", param_hint="--set")
     places = {"out": out, "device": device or "auto", "save_every": save_every}
     with show.working(f"looking at {source}") as progress:
         events = training(source, task=task, recipe=recipe, net=net, progress=progress, **places, **changes)

@@ -1,6 +1,7 @@
 """What a person sees: tables and bars for a terminal, JSON for a program."""
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from foveal.events import EpochEnded, Event, Finished, Started, Step
 from foveal.report import Report
+from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
 
@@ -23,8 +25,8 @@ __all__ = ["answer", "data", "description", "json_object", "report", "training",
 
 FILES_SHOWN = 3
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def json_object(value: dict[str, Any]) -> None:
@@ -104,7 +106,8 @@ def training(events: Iterator[Event]) -> Path | None:
         for number, handler in before.items():
             signal.signal(number, handler)
     if stop:
-        err.print(f"Stopped, with everything saved. Go on with: [bold]foveal resume {escape(str(started.run))}[/]")
+        path = escape(shlex.quote(str(started.run)))
+        err.print(f"Stopped, with everything saved. Go on with: [bold]foveal resume {path}[/]", soft_wrap=True)
         return None
     return started.run
 
@@ -115,10 +118,15 @@ def _introduce(started: Started) -> None:
         f"{started.epochs} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}",
         soft_wrap=True,
     )
+    recipe = Run(started.run).recipe
+    size = "×".join(map(str, (recipe.input.height, recipe.input.width, recipe.input.channels)))
+    err.print(f"input {size} ({recipe.input.resize} where the size differs), net {escape(recipe.net)}", soft_wrap=True)
     for note in started.notes:
         err.print(f"[yellow]note:[/] {escape(note)}")
     err.print("* the best epoch on validation so far", style="dim")
-    if started.epoch or started.step:
+    if started.epoch == started.epochs:
+        err.print("training was finished before")
+    elif started.epoch or started.step:
         err.print(f"going on from epoch {started.epoch + 1}, step {started.step + 1}")
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from foveal.errors import RunError
 from foveal.files import flush_folder, write_atomic, write_folder
 
 __all__ = ["Checkpoint", "latest_checkpoint", "load_weights", "save_checkpoint", "save_weights", "weights_sha256"]
@@ -71,7 +73,7 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, tuple[str, ...]]
     for path in reversed(_folders(folder)):
         try:
             return _read(path), tuple(notes)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RunError) as error:
             notes.append(f"checkpoint {path.name} is damaged ({error}) and was passed over")
     return None, tuple(notes)
 
@@ -87,8 +89,15 @@ def save_weights(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, on the CPU."""
-    return load_file(path)
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged: {error}.", remedy="Resume or train the run again.") from error
 
 
 def weights_sha256(tensors: dict[str, torch.Tensor]) -> str:

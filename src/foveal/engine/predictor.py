@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from foveal.engine.checkpoint import load_weights
 from foveal.engine.devices import Device
@@ -76,8 +77,8 @@ class Predictor:
     device: Device
     labels: tuple[str, ...]
 
-    def __call__(self, image: "str | Path | bytes | np.ndarray") -> Prediction:
-        """The answer for one image: a path, encoded bytes, or pixels (H×W or H×W×C, uint8 or uint16).
+    def __call__(self, image: "str | Path | bytes | np.ndarray | Image.Image") -> Prediction:
+        """The answer for one image: a path, encoded bytes, pixels (H×W or H×W×C, uint8 or uint16), a Pillow image.
 
         Raises:
             UnreadableImage: it cannot be decoded; the message is the reason.
@@ -87,7 +88,9 @@ class Predictor:
             raise answer
         return answer
 
-    def many(self, images: "Sequence[str | Path | bytes | np.ndarray]") -> "Iterator[Prediction | UnreadableImage]":
+    def many(
+        self, images: "Sequence[str | Path | bytes | np.ndarray | Image.Image]"
+    ) -> "Iterator[Prediction | UnreadableImage]":
         """An answer an image, in order; an image that cannot be decoded gives its error and the rest go on."""
         for start in range(0, len(images), BATCH):
             prepared = [self._prepare(image) for image in images[start : start + BATCH]]
@@ -99,10 +102,14 @@ class Predictor:
                 else:
                     yield self.task.answer.decode(next(outputs), item[1], self.labels)
 
-    def _prepare(self, image: "str | Path | bytes | np.ndarray") -> "tuple[np.ndarray, Geometry] | UnreadableImage":
+    def _prepare(
+        self, image: "str | Path | bytes | np.ndarray | Image.Image"
+    ) -> "tuple[np.ndarray, Geometry] | UnreadableImage":
         try:
             if isinstance(image, str | Path):
                 image = _bytes_of(Path(image))
+            elif isinstance(image, Image.Image):
+                image = np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA"))
             return self.task.reader.prepare(self.task.reader.read(image), self.run.recipe.input)
         except UnreadableImage as error:
             return error
@@ -117,4 +124,4 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UnreadableImage(error.strerror or str(error)) from error
+        raise UnreadableImage(f"{path} cannot be opened: {error.strerror or error}") from error

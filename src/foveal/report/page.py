@@ -102,7 +102,9 @@ def _against(score: ReportScore, other: ReportScore | None, name: str) -> str | 
     told = _named(name)
     if score.high < other.low:
         return f"The baseline “{told}” does better than the network."
-    return f"The interval overlaps that of the baseline “{told}”: this test does not show that the network is better."
+    return (
+        f"The interval overlaps that of the baseline “{told}”: how much better the network is, if at all, is uncertain."
+    )
 
 
 def _rivals(report: Report) -> list[dict[str, Any]]:

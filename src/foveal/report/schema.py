@@ -127,12 +127,13 @@ class Report(_Part):
         return path
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path | str) -> Self:
         """A report from its file.
 
         Raises:
             RunError: the file is missing, damaged, or of a version this Foveal does not know.
         """
+        path = Path(path)
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
