@@ -270,8 +270,10 @@ def _settings(texts: list[str]) -> dict[str, Any]:
 
 
 def _size(text: str) -> tuple[int, int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(f"expected HEIGHTxWIDTHxCHANNELS such as 32x32x3, got {text!r}", param_hint="--input")
-    height, width, channels = map(int, parts)
-    return height, width, channels
+    from foveal.errors import NetError
+    from foveal.nets import parse_input
+
+    try:
+        return parse_input(text)
+    except NetError as error:
+        raise typer.BadParameter(error.message, param_hint="--input") from None
