@@ -13,6 +13,9 @@ class Started:
 
     Args:
         images: in the training split.
+        epochs: of the whole training, the last of which may be a part of one.
+        steps: in a whole epoch.
+        total: steps of the whole training.
         epoch: the first epoch that will run, from 0; above 0 when resumed.
         step: the first step of it, from 0.
         notes: what a person should know, such as a checkpoint that had to be passed over.
@@ -22,6 +25,7 @@ class Started:
     images: int
     epochs: int
     steps: int
+    total: int
     parameters: int
     device: str
     precision: str

@@ -57,18 +57,31 @@ class Recipe(BaseModel):
     task: str = Field(default="classification", description="a name in `foveal.tasks.TASKS`")
     net: str = Field(description="the network in one line, without input and output layers")
     input: InputContract = Field(description="what the net takes, and how an image becomes that")
-    init: Literal["glorot", "he"] = Field(
-        default="he", description="initial weights: Glorot uniform (Keras' default) or He normal; biases zero"
+    init: Literal["glorot", "he", "dirac"] = Field(
+        default="he",
+        description="initial weights: Glorot uniform (Keras' default), He normal, or convolutions that pass their "
+        "input on; biases zero",
     )
-    epochs: int = Field(ge=1, le=100_000, description="passes over the training images")
+    norm_momentum: float = Field(
+        default=0.1, gt=0, le=1, description="share of the newest batch in batch norm's running means and variances"
+    )
+    epochs: int | float = Field(
+        gt=0, le=100_000, description="passes over the training images; the last may be a part of one"
+    )
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
     validation: float | None = Field(
         gt=0, lt=1, description="share of the non-test images held out for validation; none: the source's own split"
     )
     test: float | None = Field(gt=0, lt=1, description="share of all images held out for test; none: the source's own")
-    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Adam, or SGD with Nesterov momentum")
+    optimizer: Literal["adam", "sgd", "muon"] = Field(
+        default="adam", description="Adam; SGD with Nesterov momentum; or Muon, with SGD for what is no hidden matrix"
+    )
     learning_rate: float = Field(gt=0, description="the largest of the schedule")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Adam's β₁, or SGD's momentum")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="of the output layer, where it is another")
+    norm_learning_rate: float | None = Field(
+        default=None, gt=0, description="of biases and normalisation, where it is another"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Adam's β₁, SGD's or Muon's momentum")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's β₂")
     epsilon: float = Field(default=1e-7, gt=0, description="Adam's ε")
     weight_decay: float = Field(
@@ -81,8 +94,17 @@ class Recipe(BaseModel):
         default=0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises linearly"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread over all labels")
-    flip: bool = Field(default=False, description="mirror left and right at random")
+    flip: bool = Field(
+        default=False, description="mirror left and right: half of the images in an epoch, the other half in the next"
+    )
     translate: int = Field(default=0, ge=0, description="shift at random by up to so many pixels, edges repeated")
+    cutout: int = Field(default=0, ge=0, description="side of a square that is grayed at random, pixels; 0: none")
+    growth: tuple[tuple[float, float], ...] = Field(
+        default=(),
+        description="train on smaller images first: (until this share of the steps, at this share of the side), …; "
+        "the rest at full size",
+    )
+    mirror_test: bool = Field(default=False, description="answer with the mean over the image and its mirror image")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
         description="of convolutions and products in training; auto: bf16 where the device is made for it",

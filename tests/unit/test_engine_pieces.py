@@ -12,6 +12,8 @@ from foveal.engine.checkpoint import Checkpoint, latest_checkpoint, save_checkpo
 from foveal.engine.devices import choose_device, resolve_precision
 from foveal.engine.optimise import learning_rate, optimizer_for
 from foveal.errors import RecipeError
+from foveal.nets.heads import ClassificationHead
+from foveal.nets.layers import build
 from foveal.recipe import InputContract, Recipe
 
 RECIPE = Recipe(
@@ -38,8 +40,12 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 
 def test_decay_spares_biases() -> None:
-    groups = optimizer_for(torch.nn.Linear(3, 2), RECIPE.changed(weight_decay=0.5), torch.device("cpu")).param_groups
-    assert [(g["weight_decay"], [p.ndim for p in g["params"]]) for g in groups] == [(0.5, [2]), (0.0, [1])]
+    network = build("4n", RECIPE.input, ClassificationHead, 3)
+    recipe = RECIPE.changed(weight_decay=0.5, learning_rate=0.1, head_learning_rate=0.02, norm_learning_rate=0.3)
+    groups = optimizer_for(network, recipe, torch.device("cpu")).param_groups
+    found = [(g["weight_decay"], round(g["scale"], 6), [tuple(p.shape) for p in g["params"]]) for g in groups]
+    features = RECIPE.input.height * RECIPE.input.width * RECIPE.input.channels
+    assert found == [(0.5, 1, [(4, features)]), (0, 3, [(4,)]), (0.5, 0.2, [(3, 4)]), (0, 0.2, [(3,)])]
 
 
 def test_uniform_is_a_function_of_its_key() -> None:

@@ -102,7 +102,7 @@ def test_many_spellings_have_one_canonical_line(written, line):
         ("32c3-128", "128 (token 2)", "128n for a dense layer, 128c3 for a convolution"),
         ("32c3-relu", "relu (token 2)", "32c3:relu"),
         ("128n-softmax", "softmax (token 2)", "Leave it out"),
-        ("32c3-zzz", "zzz (token 2)", "32c3 mp2 ap2 bp2 gap bn do0.5 flat 128n"),
+        ("32c3-zzz", "zzz (token 2)", "w2 32c3 mp2 ap2 bp2 gap gmp bn do0.5 flat 128n"),
         ("32c0", "32c0 (token 1)", "needs a kernel from 1 to 1,000,000, found 0"),
         ("0c3", "0c3 (token 1)", "needs filters from 1 to 1,000,000, found 0"),
         ("32c(3x0)", "32c(3x0) (token 1)", "found 3×0"),

@@ -77,7 +77,8 @@ def test_a_bias_goes_only_where_batch_norm_takes_it_off():
 
     assert biases("4c3:none-bn") == [False]
     assert biases("4c3-bn") == [True]
-    assert biases("4c3:none-mp2-bn") == [True]
+    assert biases("4c3:none-mp2-bn") == [False]
+    assert biases("4c3:none-ap2-bn") == [True]
     assert biases("(4c3:none)x2-bn") == [True, False]
     assert biases("(4c3same:none-bn)x2") == [False, False]
     assert biases("r(4c3same:none)-bn") == [True]

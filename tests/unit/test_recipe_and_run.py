@@ -76,7 +76,7 @@ def test_recipes_survive_json(name: str) -> None:
         ({"epochs": 0}, "epochs"),
         ({"learning_rate": -1}, "learning_rate"),
         ({"validation": 1.5}, "validation"),
-        ({"optimizer": "lion"}, "'adam' or 'sgd'"),
+        ({"optimizer": "lion"}, "'adam', 'sgd' or 'muon'"),
         ({"speed": 11}, "no such field; the fields are name, task, net"),
         ({"input": {"height": 8, "width": 8, "channels": 3, "mean": [0, 0]}}, "mean has 2 values"),
     ],

@@ -21,9 +21,20 @@ from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
 
-__all__ = ["answer", "data", "description", "json_object", "report", "training", "working"]
+__all__ = [
+    "answer",
+    "answered",
+    "data",
+    "description",
+    "json_object",
+    "predicting",
+    "report",
+    "training",
+    "working",
+]
 
 FILES_SHOWN = 3
+FILES_COUNTED = 10  # more than these are counted for the reader
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -95,7 +106,7 @@ def training(events: Iterator[Event]) -> Path | None:
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with _bar(started) as bar:
-            task = bar.add_task("", total=started.steps * started.epochs, status="")
+            task = bar.add_task("", total=started.total, status="")
             bar.update(task, completed=started.epoch * started.steps + started.step)
             for event in events:
                 if stop:
@@ -113,12 +124,12 @@ def training(events: Iterator[Event]) -> Path | None:
 
 
 def _introduce(started: Started) -> None:
+    recipe = Run(started.run).recipe
     err.print(
         f"[bold]{escape(str(started.run))}[/]: {started.images:,} images, {started.parameters:,} parameters, "
-        f"{started.epochs} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}",
+        f"{recipe.epochs:g} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}",
         soft_wrap=True,
     )
-    recipe = Run(started.run).recipe
     size = "×".join(map(str, (recipe.input.height, recipe.input.width, recipe.input.channels)))
     err.print(f"input {size} ({recipe.input.resize} where the size differs), net {escape(recipe.net)}", soft_wrap=True)
     for note in started.notes:
@@ -181,10 +192,27 @@ def report(report: Report, run: Path) -> None:
 def answer(answer: FileAnswer) -> None:
     """One file's line of `predict`."""
     if answer.prediction is None:
-        err.print(f"[red]{escape(answer.file)}[/]: {escape(answer.error or '')}", soft_wrap=True)
+        err.print(f"[red]{escape(printable(answer.file))}[/]: {escape(printable(answer.error or ''))}", soft_wrap=True)
         return
-    told = answer.prediction.as_dict()
-    out.print(f"{escape(answer.file)}  [bold]{escape(told['label'])}[/]  {told['probability']:.3f}", soft_wrap=True)
+    told, file = answer.prediction.as_dict(), escape(printable(answer.file))
+    out.print(f"{file}  [bold]{escape(told['label'])}[/]  {told['probability']:.3f}", soft_wrap=True)
+
+
+@contextmanager
+def predicting() -> Iterator[Progress | None]:
+    """A bar on stderr for `predict`, moved by the yielded `progress`; none where the answers themselves are seen."""
+    if not err.is_terminal or out.is_terminal:
+        yield None
+        return
+    with Bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, completed=done, total=total)
+
+
+def answered(answered: int, failed: int, *, stopped: bool) -> None:
+    """The last line of `predict`, on stderr: how many files, where they are not counted at a glance."""
+    if answered + failed > FILES_COUNTED or stopped:
+        err.print(f"{'stopped: ' if stopped else ''}{answered:,} answered, {failed:,} unreadable")
 
 
 def description(description: Any) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from foveal.recipe import Recipe
 
-__all__ = ["augment", "uniform"]
+__all__ = ["augment", "resized", "uniform"]
 
 
 def uniform(seed: int, epoch: int, rows: np.ndarray, stream: int) -> np.ndarray:
@@ -25,18 +25,33 @@ def uniform(seed: int, epoch: int, rows: np.ndarray, stream: int) -> np.ndarray:
 
 
 def augment(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:
-    """Mirror and shift a batch.
+    """Mirror, shift and partly cover a batch.
+
+    Mirroring alternates (Jordan, arXiv 2404.00498, section 3.6): a hash of the image says whether it is mirrored in
+    even epochs or in odd ones, so that both of its sides are seen in any two.
 
     Args:
         images: (B, C, H, W) uint8.
         rows: (B,) row number of each image in its dataset.
     """
     if recipe.flip:
-        mirrored = torch.from_numpy(uniform(recipe.seed, epoch, rows, stream=1) < 0.5).to(images.device)
+        first = uniform(recipe.seed, 0, rows, stream=1) < 0.5
+        mirrored = torch.from_numpy(first ^ bool(epoch % 2)).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if recipe.translate:
         images = _translate(images, rows, recipe, epoch)
+    if recipe.cutout:
+        images = _cutout(images, rows, recipe, epoch)
     return images
+
+
+def resized(images: torch.Tensor, recipe: Recipe, progress: float) -> torch.Tensor:
+    """The batch at the side that the recipe's growth says for that share of the training's steps, antialiased."""
+    scale = next((scale for until, scale in recipe.growth if progress < until), 1.0)
+    if scale == 1:
+        return images
+    size = [max(1, round(side * scale)) for side in images.shape[2:]]
+    return F.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
 def _translate(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:
@@ -52,6 +67,16 @@ def _translate(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: in
     x = (shifts[1][:, None] + torch.arange(width)).to(images.device)
     batch = torch.arange(len(images), device=images.device)[:, None, None]
     return padded[batch, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _cutout(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:
+    """Gray a square that lies anywhere, at the edges in part: DeVries and Taylor, arXiv 1708.04552."""
+    inside = []
+    for side, stream in zip(images.shape[2:], (4, 5)):
+        centre = uniform(recipe.seed, epoch, rows, stream) * side
+        near = np.abs(np.arange(side) + 0.5 - centre[:, None]) <= recipe.cutout / 2
+        inside.append(torch.from_numpy(near).to(images.device))
+    return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 128)
 
 
 def _splitmix64(state: np.ndarray) -> np.ndarray:

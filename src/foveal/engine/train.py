@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from foveal.data.batches import batches, steps_in_epoch
-from foveal.engine.augment import augment
+from foveal.data.batches import batches, order, steps_in_epoch
+from foveal.engine.augment import augment, resized
 from foveal.engine.checkpoint import latest_checkpoint, save_checkpoint, save_weights, weights_sha256
 from foveal.engine.devices import Device
 from foveal.engine.infer import infer
@@ -25,6 +25,8 @@ from foveal.run import Run
 from foveal.task import Answer
 
 __all__ = ["TrainingSet", "train"]
+
+FITTED_ON = 2_000  # images that whitening is found from
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +76,15 @@ def train(
     run.write_history(state.history)
     training = _Training(network, optimizer, answer, recipe, data, run, device, state)
     training.saved = state.place if checkpoint else None
+    if checkpoint is None:
+        training.fit()
     parameters = sum(p.numel() for p in network.parameters())
-    images, epochs, names = len(data.train), recipe.epochs, (device.name, recipe.precision)
-    yield Started(run.path, images, epochs, training.steps, parameters, *names, *state.place, notes=notes)
+    images, epochs, names = len(data.train), training.epochs, (device.name, recipe.precision)
+    yield Started(
+        run.path, images, epochs, training.steps, training.total, parameters, *names, *state.place, notes=notes
+    )
     try:
-        while state.epoch < recipe.epochs and not state.out_of_patience(recipe):
+        while state.epoch < training.epochs and not state.out_of_patience(recipe):
             for step in training.epoch():
                 yield step
                 if training.seconds_since_save() > save_every:
@@ -94,7 +100,7 @@ def train(
     weights = network.state_dict()
     save_weights(run.weights, weights)
     kept = state.best_epoch if recipe.keep == "best" else state.epoch
-    reason = "patience" if state.epoch < recipe.epochs else "done"
+    reason = "patience" if state.epoch < training.epochs else "done"
     yield Finished(reason, state.epoch, kept, state.seconds, weights_sha256(weights))
 
 
@@ -116,7 +122,29 @@ class _Training:
 
     @property
     def steps(self) -> int:
+        """In a whole epoch."""
         return steps_in_epoch(len(self.data.train), self.recipe.batch_size)
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole training."""
+        return max(1, round(self.recipe.epochs * self.steps))
+
+    @property
+    def epochs(self) -> int:
+        """Of the whole training, the last of which may be a part of one."""
+        return -(-self.total // self.steps)
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return self.state.epoch * self.steps + self.state.step
+
+    def fit(self) -> None:
+        """Find the weights that are not trained, from training images in the order of the first epoch."""
+        rows = self.data.train[order(len(self.data.train), self.recipe.seed, 0)][:FITTED_ON]
+        images = torch.from_numpy(self.data.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
+        self.network.fit(images.to(self.device.torch))
 
     def epoch(self) -> Iterator[Step]:
         """The rest of the epoch that the state is in, a step at a time."""
@@ -131,7 +159,10 @@ class _Training:
             epoch=state.epoch,
             start_step=state.step,
         ):
+            if self.done == self.total:
+                return
             images = augment(images.to(self.device.torch), rows, recipe, state.epoch)
+            images = resized(images, recipe, self.done / self.total)
             outputs, loss = self._learn(images, targets.to(self.device.torch))
             if not math.isfinite(loss):
                 raise self._non_finite(loss, rows)
@@ -144,7 +175,7 @@ class _Training:
     def end_epoch(self) -> EpochEnded:
         """Validate, note the epoch in the history, and move the state to the next."""
         state = self.state
-        rate = learning_rate(self.recipe, state.epoch * self.steps, self.recipe.epochs * self.steps)
+        rate = learning_rate(self.recipe, state.epoch * self.steps, self.total)
         train = {f"train_{name}": value for name, value in state.means().items()}
         row = {
             "epoch": state.epoch + 1,
@@ -186,7 +217,7 @@ class _Training:
         """One step: outputs and loss. A loss that is not finite leaves the weights as they were."""
         recipe = self.recipe
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate() * group["scale"]
         torch.manual_seed(_step_seed(recipe.seed, *self.state.place))
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             outputs = self.network(images)
@@ -199,8 +230,7 @@ class _Training:
         return outputs.detach().cpu().numpy(), float(loss.detach())
 
     def _rate(self) -> float:
-        done = self.state.epoch * self.steps + self.state.step
-        return learning_rate(self.recipe, done, self.recipe.epochs * self.steps)
+        return learning_rate(self.recipe, self.done, self.total)
 
     def _validate(self) -> dict[str, float]:
         rows = self.data.validation

@@ -16,11 +16,13 @@ from foveal.nets.specs import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    GlobalMaxPool,
     Layer,
     MaxPool,
     Net,
     Repeat,
     Residual,
+    Whiten,
 )
 from foveal.nets.walk import check, walk
 from foveal.nets.zoo import ZOO, expand, net_of
@@ -37,12 +39,14 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
+    "GlobalMaxPool",
     "Layer",
     "MaxPool",
     "Net",
     "Repeat",
     "Residual",
     "Row",
+    "Whiten",
     "check",
     "describe",
     "expand",

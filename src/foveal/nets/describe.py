@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from foveal.errors import NetError
-from foveal.nets.specs import Conv, Dense, Layer, Net, Residual
+from foveal.nets.specs import Conv, Dense, Layer, Net, Residual, Whiten
 from foveal.nets.walk import Step, each, walk
 from foveal.nets.windows import LARGEST, Pair, Shape, times
 from foveal.nets.zoo import net_of
@@ -121,7 +121,7 @@ def dense_equivalent(before: Shape, after: Shape) -> int:
 
 def _row(step: Step, depth: int) -> Row:
     layer = step.layer
-    dense = dense_equivalent(step.before, step.after) if isinstance(layer, Conv) else None
+    dense = dense_equivalent(step.before, step.after) if isinstance(layer, Conv | Whiten) else None
     after = step.after if len(step.after) == 1 else (*step.after[1:], step.after[0])
     token = "r(…)" + step.token.rpartition(")")[2] if isinstance(layer, Residual) else step.token or "(flat)"
     return Row(token, _kind(step), after, step.parameters, step.flops, step.field.size, dense, depth)

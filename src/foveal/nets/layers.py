@@ -3,6 +3,7 @@
 Shapes: B batch, C channels, H height, W width, F features, K outputs.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.errors import NetError
-from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, activated, pad, probe
+from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
 from foveal.nets.specs import (
     AvgPool,
     BatchNorm,
@@ -22,11 +23,13 @@ from foveal.nets.specs import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    GlobalMaxPool,
     Layer,
     MaxPool,
     Net,
     Pool,
     Residual,
+    Whiten,
 )
 from foveal.nets.walk import Step, each, walk
 from foveal.nets.windows import Window
@@ -52,22 +55,46 @@ class Network(nn.Module):
 
     Args:
         body: normalised images (B, C, H, W) to features (B, F).
+        mirror: whether outputs in evaluation mode are the mean over the image and its mirror image.
         steps: the body's layers in the order of their work, those inside a residual block before the block; empty for
             a body that is somebody's own module.
     """
 
     head: Head
 
-    def __init__(self, normalize: Normalize, body: nn.Module, head: Head, steps: Sequence[BuiltStep] = ()) -> None:
+    def __init__(
+        self,
+        normalize: Normalize,
+        body: nn.Module,
+        head: Head,
+        steps: Sequence[BuiltStep] = (),
+        mirror: bool = False,
+    ) -> None:
         super().__init__()
         self.normalize = normalize
         self.body = body
         self.head = head
         self.steps = tuple(steps)
+        self.mirror = mirror
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, C, H, W), uint8 or float, 0 to 255, to (B, K)."""
-        return self.head(self.body(self.normalize(pixels)))
+        images = self.normalize(pixels)
+        outputs = self.head(self.body(images))
+        if self.mirror and not self.training:
+            return (outputs + self.head(self.body(images.flip(3)))) / 2
+        return outputs
+
+    @torch.no_grad()
+    def fit(self, pixels: Tensor) -> None:
+        """Give the layers that are found from training images, not trained, their weights.
+
+        Args:
+            pixels: (N, C, H, W) of training images, 0 to 255; some thousand will do.
+        """
+        for module in self.body.modules():
+            if isinstance(module, Whitening):
+                module.fit(self.normalize(pixels))
 
 
 def build(
@@ -76,8 +103,10 @@ def build(
     head_factory: HeadFactory,
     outputs: int,
     label_smoothing: float = 0.0,
-    init: Literal["glorot", "he"] = "he",
+    init: Literal["glorot", "he", "dirac"] = "he",
     seed: int = 0,
+    norm_momentum: float = 0.1,
+    mirror: bool = False,
 ) -> Network:
     """A network with its head.
 
@@ -85,28 +114,35 @@ def build(
         net: a name of the zoo, a line, layers; or a module, which gets normalised images (B, C, H, W), must return
             (B, outputs), gets no output layer and keeps its own weights.
         init: weights of convolutions and dense layers: Glorot uniform (Glorot and Bengio 2010, equation 16, Keras'
-            default) or He normal (He et al. 2015, equation 10). The output layer is always Glorot uniform, biases 0.
+            default) or He normal (He et al. 2015, equation 10), the output layer then Glorot uniform. `dirac`: each
+            convolution begins by passing its input on, its other filters uniform within 1/√fan-in, and the output
+            layer is a ninth of that (arXiv 2404.00498, section 3.2). Biases are 0.
         seed: the initial weights are a function of it alone; torch's own random state is neither used nor changed.
+        norm_momentum: share of the newest batch in the running means and variances of batch norm.
+        mirror: outputs in evaluation mode are the mean over the image and its mirror image.
 
     Raises:
         NetError: the net does not fit the contract, is too large, or a module returns another shape.
     """
     if isinstance(net, nn.Module):
-        return _around(net, contract, head_factory(None, outputs, label_smoothing), outputs)
+        return _around(net, contract, head_factory(None, outputs, label_smoothing), outputs, mirror)
     steps = walk(net_of(net), (contract.channels, contract.height, contract.width))
     _affordable(steps)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         built: list[BuiltStep] = []
         body = _chain(steps, built)
         head = head_factory(steps[-1].after[0], outputs, label_smoothing)
-        network = Network(Normalize(contract), body, head, built)
+        network = Network(Normalize(contract), body, head, built, mirror)
         _initialize(network, init, torch.Generator().manual_seed(seed))
+    for module in body.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = norm_momentum
     return network
 
 
-def _around(module: nn.Module, contract: InputContract, head: Head, outputs: int) -> Network:
+def _around(module: nn.Module, contract: InputContract, head: Head, outputs: int, mirror: bool) -> Network:
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    network = Network(Normalize(contract), module, head).to(device)
+    network = Network(Normalize(contract), module, head, mirror=mirror).to(device)
     blank = torch.zeros(2, contract.channels, contract.height, contract.width, device=device)
     found = probe(module, network.normalize(blank))
     if not isinstance(found, Tensor) or found.shape != (2, outputs):
@@ -129,12 +165,18 @@ def _affordable(steps: Sequence[Step]) -> None:
         )
 
 
-def _initialize(network: Network, init: Literal["glorot", "he"], generator: torch.Generator) -> None:
+def _initialize(network: Network, init: Literal["glorot", "he", "dirac"], generator: torch.Generator) -> None:
     body = set(network.body.modules())
     for module in network.modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
-        if init == "glorot" or module not in body:
+        if init == "dirac":
+            nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
+            if isinstance(module, nn.Conv2d):
+                nn.init.dirac_(module.weight.data[: module.in_channels])
+            elif module not in body:
+                module.weight.data /= 9
+        elif init == "glorot" or module not in body:
             nn.init.xavier_uniform_(module.weight, generator=generator)
         else:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -163,6 +205,10 @@ def _module(step: Step, built: list[BuiltStep]) -> nn.Module:
         return _pool(layer, before[1], before[2])
     if isinstance(layer, GlobalAvgPool):
         return nn.Sequential(OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
+    if isinstance(layer, GlobalMaxPool):
+        return nn.Sequential(OrderedDict(pool=nn.AdaptiveMaxPool2d(1), flatten=nn.Flatten()))
+    if isinstance(layer, Whiten):
+        return activated(layer.activation, whiten=Whitening(before[0], layer.kernel, layer.stride))
     if isinstance(layer, BatchNorm):
         norm = nn.BatchNorm2d(before[0]) if len(before) == 3 else nn.BatchNorm1d(before[0])
         return activated(layer.activation, norm=norm)

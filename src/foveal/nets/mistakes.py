@@ -15,6 +15,8 @@ FORMS = {
     "ap": "Average pooling is written ap2, ap3s2, ap2same or ap(2x1).",
     "bp": "Max pooling with antialiasing is written bp2, bp3s2, bp2same or bp(2x1).",
     "gap": "Global average pooling is written gap.",
+    "gmp": "Global max pooling is written gmp.",
+    "w": "Whitening is written w2 or w3s2.",
     "bn": "Batch norm is written bn, with an activation bn:relu.",
     "do": "Dropout is written do0.5.",
     "flat": "Flattening is written flat.",
@@ -33,6 +35,11 @@ SAME_AS = {
     "blurpool": "bp",
     "globalaveragepooling": "gap",
     "globalavgpool": "gap",
+    "globalmaxpool": "gmp",
+    "globalmaxpooling": "gmp",
+    "white": "w",
+    "whiten": "w",
+    "whitening": "w",
     "batchnorm": "bn",
     "batchnormalization": "bn",
     "norm": "bn",
@@ -85,7 +92,7 @@ def unknown(token: str, activations: tuple[str, ...]) -> tuple[str, str]:
     # A single letter is close to too much.
     close = [word] if word in known else difflib.get_close_matches(word * (len(word) > 1), known, n=1, cutoff=0.5)
     if not close:
-        return "is no layer", "The layers are 32c3 mp2 ap2 bp2 gap bn do0.5 flat 128n r(…) and (…)x3."
+        return "is no layer", "The layers are w2 32c3 mp2 ap2 bp2 gap gmp bn do0.5 flat 128n r(…) and (…)x3."
     key = known[close[0]]
     guess = _written(key, re.findall(r"[0-9]+(?:\.[0-9]+)?", token))
     meant = f"Did you mean {guess}? " if guess and guess != token else ""
@@ -94,7 +101,7 @@ def unknown(token: str, activations: tuple[str, ...]) -> tuple[str, str]:
 
 def _written(key: str, numbers: list[str]) -> str:
     """The token with that key and those numbers, or nothing where they are too few."""
-    if key in ("bn", "gap", "flat"):
+    if key in ("bn", "gap", "gmp", "flat"):
         return key
     if not numbers or key == "r":
         return ""

@@ -20,12 +20,14 @@ from foveal.nets.specs import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    GlobalMaxPool,
     Layer,
     Leaf,
     MaxPool,
     Net,
     Repeat,
     Residual,
+    Whiten,
 )
 from foveal.nets.windows import LARGEST, Size
 
@@ -36,6 +38,7 @@ DEEPEST = 20
 SIZE = r"(?:[0-9]+|\([0-9]+x[0-9]+\))"
 OPTIONS = rf"((?:same|s{SIZE}|p{SIZE})*)"
 CONV = re.compile(rf"([0-9]+)c({SIZE}){OPTIONS}")
+WHITEN = re.compile(r"w([0-9]+)(?:s([0-9]+))?")
 POOL = re.compile(rf"(mp|ap|bp)({SIZE}){OPTIONS}")
 OPTION = re.compile(rf"(same|s|p)({SIZE})?")
 DROPOUT = re.compile(r"do([0-9]*\.?[0-9]+)")
@@ -46,7 +49,11 @@ ACTIVATION = re.compile(r" *(:[a-z0-9]*)")
 TOKEN = re.compile(r"[^-() ]+(?:\([^()]*\)[^-() ]*)*")
 
 POOLS = {"mp": MaxPool, "ap": AvgPool, "bp": BlurPool}
-PLAIN: dict[str, type[GlobalAvgPool | Flatten]] = {"gap": GlobalAvgPool, "flat": Flatten}
+PLAIN: dict[str, type[GlobalAvgPool | GlobalMaxPool | Flatten]] = {
+    "gap": GlobalAvgPool,
+    "gmp": GlobalMaxPool,
+    "flat": Flatten,
+}
 # Old papers write capitals; text copied from a page brings ×, dashes that are no hyphens, and other spaces.
 READ_AS = {ord(capital): capital.lower() for capital in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} | {
     ord(written): read for written, read in {"×": "x", "–": "-", "−": "-", "‐": "-", "‑": "-"}.items()
@@ -170,6 +177,8 @@ def _leaf(token: str) -> Leaf | None:
     activation: dict[str, Any] = {"activation": _activation(name)} if colon else {}
     if match := CONV.fullmatch(word):
         return Conv(_number(match[1]), _size(match[2]), **_options(match[3]), **activation)
+    if match := WHITEN.fullmatch(word):
+        return Whiten(_number(match[1]), _number(match[2] or "1"), **activation)
     if match := DENSE.fullmatch(word):
         return Dense(_number(match[1]), **activation)
     if word == "bn":

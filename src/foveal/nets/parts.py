@@ -13,7 +13,7 @@ from foveal.nets.specs import Activation
 from foveal.nets.windows import Pair, Window
 from foveal.recipe import InputContract
 
-__all__ = ["MODULES", "Blur", "Normalize", "PixelMean", "ResidualBlock", "activated", "pad", "probe"]
+__all__ = ["MODULES", "Blur", "Normalize", "PixelMean", "ResidualBlock", "Whitening", "activated", "pad", "probe"]
 
 MODULES: dict[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -83,6 +83,32 @@ class PixelMean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mean(x) * self.scale
+
+
+class Whitening(nn.Module):
+    """The principal components of k×k patches, scaled to unit variance, as a convolution with both signs of each.
+
+    Its filters are buffers: saved with the weights, left alone by the optimizer; zero until `fit`.
+    """
+
+    weight: Tensor
+    SMALLEST = 5e-4  # added to the variance of a component, so that one that hardly varies is not blown up
+
+    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.register_buffer("weight", torch.zeros(2 * channels * kernel**2, channels, kernel, kernel))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, stride=self.stride)
+
+    def fit(self, images: Tensor) -> None:
+        """Find the filters from (N, C, H, W) normalised images: arXiv 2404.00498, section 3.1."""
+        patches = F.unfold(images.double(), self.kernel, stride=self.kernel).transpose(1, 2).flatten(0, 1)
+        variances, components = torch.linalg.eigh(patches.T @ patches / len(patches))
+        filters = (components / torch.sqrt(variances.clamp(min=0) + self.SMALLEST)).T.flip(0)
+        filters = filters.reshape(-1, *self.weight.shape[1:])
+        self.weight.copy_(torch.cat([filters, -filters]))
 
 
 def probe(module: nn.Module, batch: Tensor) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from foveal.errors import NetError
 from foveal.nets.mistakes import Misfit, pointed
-from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, Net, Repeat, Residual
+from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, MaxPool, Net, Repeat, Residual, Whiten
 from foveal.nets.windows import Field, Pair, Shape, times
 
 __all__ = ["MOST_STEPS", "Step", "check", "each", "walk"]
@@ -24,7 +24,7 @@ class Step:
         after: shape it gives.
         parameters: of its own; for a residual block those of the shortcut.
         flops: likewise.
-        bias: False where batch norm follows at once and makes it useless.
+        bias: False where batch norm follows, at once or after max pooling, and makes it useless.
         field: the receptive field after it.
         body: steps inside a residual block.
         shortcut: stride of the 1×1 convolution that x goes through; None: x as it is.
@@ -107,17 +107,23 @@ def _placed(layers: Sequence[Layer], start: int, number: int, note: str = "") ->
 
 def _steps(placed: list[_Placed], shape: Shape, field: Field, line: str) -> list[Step]:
     steps: list[Step] = []
-    followers = [*(item.layer for item in placed[1:]), None]
-    for item, follower in zip(placed, followers):
+    for index, item in enumerate(placed):
         try:
+            if isinstance(item.layer, Whiten) and (item.number > 1 or item.note):
+                raise Misfit(item.layer, "whitens pixels", remedy="Put it first, or leave it out.")
             if isinstance(item.layer, Residual):
                 steps.append(_residual(item.layer, item, shape, field, line))
             else:
-                steps += _leaf(item.layer, item.number, shape, field, follower)
+                steps += _leaf(item.layer, item.number, shape, field, _follower(placed[index + 1 :]))
         except Misfit as error:
             raise pointed(line, item.start, item.end, item.subject, error.problem, error.remedy) from None
         shape, field = steps[-1].after, steps[-1].field
     return steps
+
+
+def _follower(placed: Sequence[_Placed]) -> Layer | None:
+    """The layer that comes next, max pooling aside: adding a bias before it or after it is the same."""
+    return next((item.layer for item in placed if not isinstance(item.layer, MaxPool)), None)
 
 
 def _leaf(layer: Leaf, number: int, shape: Shape, field: Field, follower: Layer | None) -> list[Step]:
