@@ -43,8 +43,9 @@ docs: $(VENV)/dev ## regenerate figures and reference pages, build the site into
 	$(BIN)/python docs/generate.py
 	$(BIN)/zensical build --clean --strict
 
-bench: $(VENV)/train ## the worked example against Keras: same outputs, layer by layer
-	$(BIN)/python benchmarks/keras_parity.py
+bench: $(VENV)/train ## us and Keras side by side, a short version (5 minutes); needs FOVEAL_DATA
+	$(BIN)/python benchmarks/time_to_accuracy.py --only ours keras-tf --repeats 1 --epochs 3
+	$(BIN)/python benchmarks/step_throughput.py --only ours keras-tf --repeats 1 --batch 64 --images 8192
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) site dist build .pytest_cache .ruff_cache .hypothesis

@@ -17,13 +17,13 @@ import platform
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from common import CACHE, keras_python, processor, table
 from PIL import Image
 
 from foveal.nets import describe
@@ -31,7 +31,6 @@ from foveal.nets.heads import ClassificationHead
 from foveal.nets.layers import Network, build
 from foveal.recipe import InputContract
 
-PACKAGES = ("keras==3.15.1", "tensorflow-cpu==2.21.0")
 TOLERANCE = 1e-4
 IMAGES = 1000
 TRAINED_ON = 5_000
@@ -41,7 +40,7 @@ OUTPUTS = 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--env", type=Path, default=Path("~/.cache/foveal-bench/keras").expanduser())
+    parser.add_argument("--env", type=Path, default=CACHE / "keras")
     env = parser.parse_args().env
     if "FOVEAL_DATA" not in os.environ:
         parser.error("set FOVEAL_DATA to the folder that holds cifar10.zip (class folders test/LABEL/*.webp)")
@@ -98,14 +97,6 @@ def trained(net: Network, pixels: np.ndarray, labels: np.ndarray) -> Network:
 
 def channels_first(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
-
-
-def keras_python(env: Path) -> Path:
-    python = env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not python.exists():
-        venv.create(env, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    return python
 
 
 def ask_keras(python: Path, pixels: np.ndarray, networks: dict[str, Network]) -> dict[str, np.ndarray]:
@@ -187,24 +178,6 @@ def header(keras_versions: dict[str, str]) -> None:
     print(f"- Ours: torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}")
     print(f"- Theirs: {theirs}")
     print(f"- Machine: {processor()}, {torch.get_num_threads()} threads, {platform.system()}")
-
-
-def processor() -> str:
-    """Name and vector instructions of the processor."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor() or platform.machine()
-    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-    said_by = {name.strip(): value.strip() for name, value in fields.items()}
-    flags = [flag for flag in said_by.get("flags", "").split() if flag.startswith(("avx", "fma", "amx"))]
-    return f"{said_by.get('model name', platform.machine())} ({' '.join(flags)})"
-
-
-def table(title: str, titles: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    print(f"\n## {title}\n")
-    print(f"| {' | '.join(titles)} |\n|{' --- |' * len(titles)}")
-    for line in lines:
-        print(f"| {' | '.join(line)} |")
 
 
 def shown(shape: Sequence[int]) -> str:

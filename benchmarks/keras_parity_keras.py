@@ -6,24 +6,7 @@ import sys
 import keras
 import numpy as np
 import tensorflow
-from keras import layers
-
-
-def model(activation: str | None) -> keras.Sequential:
-    """The worked example, as it is written for Keras."""
-    return keras.Sequential(
-        [
-            layers.Input((32, 32, 3)),
-            layers.Conv2D(32, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(64, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(128, (3, 3), activation="relu"),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dense(10, activation=activation),
-        ]
-    )
+from peers.keras_net import cookbook
 
 
 def in_keras_order(weights: list[np.ndarray]) -> list[np.ndarray]:
@@ -47,17 +30,17 @@ def main(read: str, write: str) -> None:
     for case in given["cases"]:
         weights = in_keras_order([given[f"{case}.{number}"] for number in range(10)])
         for what, activation in (("logits", None), ("probabilities", "softmax")):
-            network = model(activation)
+            network = cookbook(activation)
             network.set_weights(weights)
             found[f"{case}.{what}"] = network.predict(images, batch_size=100, verbose=0)
     variances, largest = [], []
     for seed in range(int(given["seeds"])):
         keras.utils.set_random_seed(seed)
-        kernels = [array for array in model("softmax").get_weights() if array.ndim > 1]
+        kernels = [array for array in cookbook().get_weights() if array.ndim > 1]
         variances.append([kernel.var(dtype=np.float64) for kernel in kernels])
         largest.append([np.abs(kernel).max() for kernel in kernels])
     keras.backend.clear_session()
-    network = model("softmax")
+    network = cookbook()
     table = [[layer.name, list(layer.output.shape[1:]), layer.count_params()] for layer in network.layers]
     told = {
         "layers": table,
