@@ -22,8 +22,15 @@ __all__ = [
     "PixelRows",
     "Prediction",
     "Reader",
+    "Resize",
     "Task",
 ]
+
+
+class Resize(Protocol):
+    """Antialiased resampling of uint8 H×W×C with C = 1 or 3; `interpolation` is `bilinear` or `bicubic`."""
+
+    def __call__(self, array: np.ndarray, width: int, height: int, interpolation: str, /) -> np.ndarray: ...
 
 
 class Prediction(Protocol):
@@ -67,6 +74,19 @@ class Reader(Protocol):
 
     def prepare(self, array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
         """Fit an array to the contract: uint8, height × width × channels, and how it was mapped there."""
+        ...
+
+    def load(
+        self, source: "bytes | np.ndarray", contract: InputContract, resize: Resize = ...
+    ) -> tuple[np.ndarray, Geometry]:
+        """`read` and `prepare` in one, which may decode at a smaller size; the geometry is in the file's pixels.
+
+        Args:
+            resize: another implementation of the resampling, equal to the default one to one level.
+
+        Raises:
+            UnreadableImage: with the reason.
+        """
         ...
 
 

@@ -94,13 +94,16 @@ class Source(Protocol):
         spec: what the user typed; opening it again gives the same source.
         signature: changes whenever a file is added, removed or rewritten; cheap (names, sizes, times), not a hash of
             the content.
-        findings: what listing met that is no image of a class (stray files, loops, unreadable folders).
     """
 
     name: str
     spec: str
     signature: str
-    findings: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What listing met that is no image of a class (stray files, loops, unreadable folders)."""
+        ...
 
     def entries(self) -> Sequence[Entry]:
         """The images, sorted by file."""

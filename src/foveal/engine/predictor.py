@@ -1,15 +1,21 @@
 """A run's trained network, ready to answer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL.Image import Image as PillowImage
 
+from foveal.engine.ahead import ahead
+from foveal.engine.augment import check_growth
 from foveal.engine.checkpoint import load_weights
 from foveal.engine.devices import Device
+from foveal.engine.infer import batch_size, forward
 from foveal.errors import NetError, RunError, UnreadableImage
 from foveal.nets.layers import Network, build
 from foveal.recipe import Recipe
@@ -19,7 +25,8 @@ from foveal.types import Geometry
 
 __all__ = ["Predictor", "network_for", "trained_network"]
 
-BATCH = 32
+Image: TypeAlias = str | Path | bytes | np.ndarray | PillowImage
+Prepared: TypeAlias = tuple[np.ndarray, Geometry] | UnreadableImage
 
 
 def network_for(recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn.Module | None = None) -> Network:
@@ -30,13 +37,14 @@ def network_for(recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn
 
     Raises:
         NetError: the recipe needs the user's own module and none was given.
+        RecipeError: the network cannot take the images that the recipe's growth makes.
     """
     if net is None and recipe.net == CUSTOM_NET:
         raise NetError(
             "This run's network is a torch.nn.Module of your own, which a run does not store.",
             remedy="Give it again, in Python: foveal.resume(run, net=…), evaluate(run, net=…) or load(run, net=…).",
         )
-    return build(
+    network = build(
         recipe.net if net is None else net,
         recipe.input,
         task.head,
@@ -44,7 +52,11 @@ def network_for(recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn
         label_smoothing=recipe.label_smoothing,
         init=recipe.init,
         seed=recipe.seed,
+        norm_momentum=recipe.norm_momentum,
+        mirror=recipe.mirror_test,
     )
+    check_growth(network, recipe)
+    return network
 
 
 def trained_network(run: Run, task: Task, device: Device, net: torch.nn.Module | None = None) -> Network:
@@ -77,47 +89,60 @@ class Predictor:
     device: Device
     labels: tuple[str, ...]
 
-    def __call__(self, image: "str | Path | bytes | np.ndarray | Image.Image") -> Prediction:
+    def __call__(self, image: Image) -> Prediction:
         """The answer for one image: a path, encoded bytes, pixels (H×W or H×W×C, uint8 or uint16), a Pillow image.
 
         Raises:
             UnreadableImage: it cannot be decoded; the message is the reason.
         """
-        answer = next(self.many([image]))
+        (answer,) = self._answers([self._prepare(image)])
         if isinstance(answer, UnreadableImage):
             raise answer
         return answer
 
-    def many(
-        self, images: "Sequence[str | Path | bytes | np.ndarray | Image.Image]"
-    ) -> "Iterator[Prediction | UnreadableImage]":
-        """An answer an image, in order; an image that cannot be decoded gives its error and the rest go on."""
-        for start in range(0, len(images), BATCH):
-            prepared = [self._prepare(image) for image in images[start : start + BATCH]]
-            readable = [item for item in prepared if not isinstance(item, UnreadableImage)]
-            outputs = iter(self._outputs([array for array, _ in readable]) if readable else ())
-            for item in prepared:
-                if isinstance(item, UnreadableImage):
-                    yield item
-                else:
-                    yield self.task.answer.decode(next(outputs), item[1], self.labels)
+    def many(self, images: Iterable[Image]) -> Generator[Prediction | UnreadableImage]:
+        """An answer an image, in order, as they come; an image that cannot be decoded gives its error.
 
-    def _prepare(
-        self, image: "str | Path | bytes | np.ndarray | Image.Image"
-    ) -> "tuple[np.ndarray, Geometry] | UnreadableImage":
+        The first answer waits for one image only; then batches double. Files and bytes are decoded in threads, at most
+        two batches ahead; pixels and Pillow images in the thread of the caller, when they are taken. Closing the
+        generator stops it all.
+        """
+        contract = self.run.recipe.input
+        largest = batch_size(contract.height, contract.width, self.device.torch)
+        size = 1
+        with closing(ahead(self._decoded, map(self._taken, images), 2 * largest)) as prepared:
+            while batch := list(islice(prepared, size)):
+                yield from self._answers(batch)
+                size = min(2 * size, largest)
+
+    def _answers(self, batch: Sequence[Prepared]) -> Iterator[Prediction | UnreadableImage]:
+        arrays = [item[0] for item in batch if not isinstance(item, UnreadableImage)]
+        outputs = iter(forward(self.network, np.stack(arrays), self.device.torch) if arrays else ())
+        for item in batch:
+            if isinstance(item, UnreadableImage):
+                yield item
+            else:
+                yield self.task.answer.decode(next(outputs), item[1], self.labels)
+
+    def _taken(self, image: Image) -> str | Path | bytes | Prepared:
+        """Pixels are copied at once: a camera may fill the same array with its next image."""
+        if isinstance(image, str | Path | bytes):
+            return image
+        prepared = self._prepare(image)
+        return prepared if isinstance(prepared, UnreadableImage) else (prepared[0].copy(), prepared[1])
+
+    def _decoded(self, item: str | Path | bytes | Prepared) -> Prepared:
+        return self._prepare(item) if isinstance(item, str | Path | bytes) else item
+
+    def _prepare(self, image: Image) -> Prepared:
         try:
             if isinstance(image, str | Path):
                 image = _bytes_of(Path(image))
-            elif isinstance(image, Image.Image):
-                image = np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA"))
-            return self.task.reader.prepare(self.task.reader.read(image), self.run.recipe.input)
+            elif isinstance(image, PillowImage):
+                image = _pixels_of(image)
+            return self.task.reader.load(image, self.run.recipe.input)
         except UnreadableImage as error:
             return error
-
-    def _outputs(self, arrays: list[np.ndarray]) -> np.ndarray:
-        images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(self.device.torch)
-        with torch.inference_mode():
-            return self.network(images).float().cpu().numpy()
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -125,3 +150,10 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"{path} cannot be opened: {error.strerror or error}") from error
+
+
+def _pixels_of(image: PillowImage) -> np.ndarray:
+    try:
+        return np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA"))
+    except Exception as error:  # decoders raise whatever their format's parsing happens to hit
+        raise UnreadableImage(f"the Pillow image cannot be decoded: {error}") from error

@@ -21,7 +21,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from foveal.errors import UnreadableImage
+from foveal.readers import jpeg
+from foveal.readers.fit import fit, largest_shrink, pillow_resize, unshrunk
 from foveal.recipe import InputContract
+from foveal.task import Resize
 from foveal.types import Facts, Geometry
 
 __all__ = ["MEGAPIXELS", "ImageReader"]
@@ -69,7 +72,7 @@ UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF 2.32, tag 
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a),
 }
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+SIDEWAYS = (5, 6, 7, 8)
 # Pillow warns of odd metadata in files that decode well. Warning filters are the process's: one thread at a time.
 _metadata = threading.Lock()
 
@@ -101,24 +104,24 @@ class ImageReader:
         Raises:
             UnreadableImage: with the reason; the part before its first `:` is the same for all files of that kind.
         """
-        if isinstance(source, np.ndarray):
-            return _from_array(source)
-        opener = _opener(source)
-        name = str(getattr(opener, "format", "image"))
-        try:
-            image, frames = _open(opener, source)
-            self._check_size(image)
-            mode = _stored_mode(image)
-            image.load()
-            array = _upright(_to_array(image), image)
-        except UnreadableImage:
-            raise
-        except MemoryError:
-            raise UnreadableImage("too large: not enough memory to decode it") from None
-        except Exception as error:  # decoders raise whatever their format's parsing happens to hit
-            raise UnreadableImage(_reason(error, name, source)) from error
-        notes = (["animated"] if frames > 1 else []) + (["narrow-range"] if _is_narrow(array) else [])
-        return array, Facts(array.shape[1], array.shape[0], mode, frames, name, tuple(notes))
+        return self._decode(source)[:2]
+
+    def load(
+        self, source: bytes | np.ndarray, contract: InputContract, resize: Resize = pillow_resize
+    ) -> tuple[np.ndarray, Geometry]:
+        """`read` and `prepare` in one. A JPEG at least twice as large as needed is decoded to a half, a quarter or an
+        eighth of its size (libjpeg's scaled inverse DCT), which differs by some levels from decoding all of it and
+        then resizing; everything else gives what `prepare(read(source))` gives. Geometry is in the pixels of the file.
+
+        Args:
+            resize: another implementation of the resampling, equal to Pillow's to one level.
+
+        Raises:
+            UnreadableImage: with the reason.
+        """
+        array, facts, shrink = self._decode(source, contract)
+        pixels, geometry = fit(array, contract, resize)
+        return pixels, unshrunk(geometry, facts.width, facts.height, shrink)
 
     def prepare(self, array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
         """Fit to the contract: uint8, height × width × channels, and how the image was mapped there.
@@ -126,17 +129,54 @@ class ImageReader:
         uint16 becomes 8 bits by rounding v / 257; RGB becomes gray by ITU-R 601-2 luma; `pad` fills with black.
         An image of the right size already keeps its pixels bit for bit.
         """
-        pixels = _to_channels(_to_eight_bits(array), contract.channels)
-        height, width = pixels.shape[:2]
-        if (height, width) == (contract.height, contract.width):
-            return pixels, Geometry(width, height, 1.0, 1.0, 0.0, 0.0)
-        return _RESIZE[contract.resize](pixels, contract)
+        return fit(array, contract, pillow_resize)
 
-    def _check_size(self, image: ImageFile.ImageFile) -> None:
-        if image.width * image.height > self.megapixels * 1e6:
-            raise UnreadableImage(
-                f"too large: {image.width}×{image.height} pixels, the limit is {self.megapixels:g} megapixels"
-            )
+    def _decode(
+        self, source: bytes | np.ndarray, contract: InputContract | None = None
+    ) -> tuple[np.ndarray, Facts, int]:
+        """The upright pixels, what decoding told, and by how much the image was shrunk, if a contract allows it."""
+        if isinstance(source, np.ndarray):
+            return *_from_array(source), 1
+        opener = _opener(source)
+        name = str(getattr(opener, "format", "image"))
+        try:
+            if opener is JpegImageFile and (found := self._decode_jpeg(source, contract)):
+                return found
+            image, frames = _open(opener, source)
+            size = self._checked_size(*image.size)
+            mode = _stored_mode(image)
+            early = _turn(image) if opener is JpegImageFile else None
+            shrink = _drafted(image, size, early, contract) if opener is JpegImageFile else 1
+            image.load()
+            array = _turned(_to_array(image), early or _turn(image))
+        except UnreadableImage:
+            raise
+        except MemoryError:
+            raise UnreadableImage("too large: not enough memory to decode it") from None
+        except Exception as error:  # decoders raise whatever their format's parsing happens to hit
+            raise UnreadableImage(_reason(error, name, source)) from error
+        notes = (["animated"] if frames > 1 else []) + (["narrow-range"] if _is_narrow(array) else [])
+        width, height = _upright_size(size, early) if shrink > 1 else (array.shape[1], array.shape[0])
+        return array, Facts(width, height, mode, frames, name, tuple(notes)), shrink
+
+    def _decode_jpeg(self, data: bytes, contract: InputContract | None) -> tuple[np.ndarray, Facts, int] | None:
+        """As `_decode`, and the same pixels, but quicker; None where Pillow has to do it."""
+        seen = jpeg.header(data)
+        if seen is None:
+            return None
+        size = self._checked_size(seen.width, seen.height)
+        turn = _turn(_open(JpegImageFile, data)[0]) if seen.metadata else None
+        shrink = _shrink(size, turn, contract)
+        array = jpeg.decode(data, seen, shrink)
+        if array is None:
+            return None
+        facts = Facts(*_upright_size(size, turn), "L" if seen.channels == 1 else "RGB", 1, "JPEG")
+        return _turned(array, turn), facts, shrink
+
+    def _checked_size(self, width: int, height: int) -> tuple[int, int]:
+        if width * height > self.megapixels * 1e6:
+            raise UnreadableImage(f"too large: {width}×{height} pixels, the limit is {self.megapixels:g} megapixels")
+        return width, height
 
 
 def _opener(data: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
@@ -164,6 +204,9 @@ def _text(data: bytes) -> str:
 
 def _open(opener: Callable[[io.BytesIO], ImageFile.ImageFile], data: bytes) -> tuple[ImageFile.ImageFile, int]:
     """Parse the header; decodes nothing. The image, and how many frames it has."""
+    if opener is WebPImageFile:  # never warns, and handling warnings takes a tenth of decoding 32×32 pixels
+        image = opener(io.BytesIO(data))
+        return image, getattr(image, "n_frames", 1)
     with _metadata, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         image = opener(io.BytesIO(data))
@@ -248,19 +291,36 @@ def _is_narrow(array: np.ndarray) -> bool:
     return array.dtype == np.uint16 and int(array.max()) < NARROW
 
 
-def _upright(array: np.ndarray, image: Image.Image) -> np.ndarray:
-    """Turn by the EXIF or XMP orientation. Read after decoding: PNG may carry it behind the pixels, and Pillow has
-    turned a TIFF by then, and forgotten its orientation."""
+def _turn(image: Image.Image) -> int | None:
+    """The EXIF or XMP orientation. Except for JPEG to be read after decoding: PNG may carry it behind the pixels, and
+    Pillow has turned a TIFF by then, and forgotten its orientation."""
     if not {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & image.info.keys():
-        return array
+        return None
     with _metadata, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            return image.getexif().get(ExifTags.Base.Orientation)
         except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError):
-            return array  # a broken EXIF block says nothing; viewers show the image as it is stored
-    turn = UPRIGHT.get(orientation)
-    return np.ascontiguousarray(turn(array)) if turn else array
+            return None  # a broken EXIF block says nothing; viewers show the image as it is stored
+
+
+def _turned(array: np.ndarray, turn: int | None) -> np.ndarray:
+    return np.ascontiguousarray(UPRIGHT[turn](array)) if turn in UPRIGHT else array
+
+
+def _upright_size(size: tuple[int, int], turn: int | None) -> tuple[int, int]:
+    return (size[1], size[0]) if turn in SIDEWAYS else size
+
+
+def _shrink(size: tuple[int, int], turn: int | None, contract: InputContract | None) -> int:
+    return largest_shrink(*_upright_size(size, turn), contract) if contract else 1
+
+
+def _drafted(image: Any, size: tuple[int, int], turn: int | None, contract: InputContract | None) -> int:
+    """Tell a JPEG that is not decoded yet to become smaller, where it can; by how much."""
+    shrink = _shrink(size, turn, contract)
+    small = shrink > 1 and image.draft(None, (size[0] // shrink, size[1] // shrink))
+    return shrink if small else 1
 
 
 @cache
@@ -282,55 +342,3 @@ def _is_cut(name: str, data: bytes) -> bool:
     if name == "TIFF":
         return int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data)
     return name in END_MARKS and END_MARKS[name] not in data[-64:]
-
-
-def _to_eight_bits(array: np.ndarray) -> np.ndarray:
-    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8) if array.dtype == np.uint16 else array
-
-
-def _to_channels(array: np.ndarray, channels: int) -> np.ndarray:
-    if array.shape[2] == channels:
-        return array
-    if channels == 3:
-        return np.repeat(array, 3, axis=2)
-    return np.asarray(Image.fromarray(array).convert("L"))[..., None]
-
-
-def _resized(
-    array: np.ndarray, width: int, height: int, contract: InputContract, box: tuple[float, float, float, float]
-) -> np.ndarray:
-    image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    pixels = np.asarray(image.resize((width, height), FILTERS[contract.interpolation], box=box))
-    return pixels.reshape(height, width, -1)
-
-
-def _stretch(array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
-    height, width = array.shape[:2]
-    pixels = _resized(array, contract.width, contract.height, contract, (0, 0, width, height))
-    return pixels, Geometry(width, height, contract.width / width, contract.height / height, 0.0, 0.0)
-
-
-def _crop(array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
-    """The largest centred part of the right shape, resized in one step: no rounding of a size in between."""
-    height, width = array.shape[:2]
-    scale = max(contract.width / width, contract.height / height)
-    left, top = (width - contract.width / scale) / 2, (height - contract.height / scale) / 2
-    left, top = max(left, 0.0), max(top, 0.0)
-    box = (left, top, min(left + contract.width / scale, width), min(top + contract.height / scale, height))
-    pixels = _resized(array, contract.width, contract.height, contract, box)
-    return pixels, Geometry(width, height, scale, scale, -left * scale, -top * scale)
-
-
-def _pad(array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
-    """The whole image, centred on black; its size is rounded to whole pixels, so both scales can differ a little."""
-    height, width = array.shape[:2]
-    scale = min(contract.width / width, contract.height / height)
-    inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (contract.width - inner_width) // 2, (contract.height - inner_height) // 2
-    pixels = np.zeros((contract.height, contract.width, array.shape[2]), np.uint8)
-    inner = _resized(array, inner_width, inner_height, contract, (0, 0, width, height))
-    pixels[top : top + inner_height, left : left + inner_width] = inner
-    return pixels, Geometry(width, height, inner_width / width, inner_height / height, float(left), float(top))
-
-
-_RESIZE = {"stretch": _stretch, "crop": _crop, "pad": _pad}
