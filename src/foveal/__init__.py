@@ -1,13 +1,13 @@
 """From your own images to a convolutional network you understand and can ship.
 
-The verbs are `look`, `train`, `resume`, `evaluate`, `predict`, `load` and `describe`; the command line has the same.
+The verbs are `look`, `plan`, `train`, `resume`, `evaluate`, `predict`, `load` and `describe`, as on the command line.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foveal.api import describe, evaluate, load, look, predict, resume, resuming, train, training
+    from foveal.api import describe, evaluate, load, look, plan, predict, resume, resuming, train, training
     from foveal.engine.predictor import Predictor
     from foveal.errors import FovealError
     from foveal.recipe import InputContract, Recipe
@@ -29,6 +29,7 @@ __all__ = [
     "evaluate",
     "load",
     "look",
+    "plan",
     "predict",
     "resume",
     "resuming",

@@ -5,16 +5,18 @@ Looking at images does not need torch; what trains, evaluates or predicts import
 
 import json
 import shlex
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.errors import RunError, UnreadableImage
+from foveal.errors import RecipeError, RunError, UnreadableImage
 from foveal.events import Event, Started
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from foveal.engine.devices import Device
+    from foveal.engine.plan import Plan
     from foveal.engine.predictor import Predictor
+    from foveal.engine.ready import Ready
     from foveal.nets import Description, Layer
     from foveal.report import Report
 
@@ -39,6 +43,7 @@ __all__ = [
     "evaluate",
     "load",
     "look",
+    "plan",
     "predict",
     "propose_split",
     "report_of",
@@ -78,46 +83,67 @@ def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> D
     return divide(dataset, validation=named.validation, test=named.test, seed=seed)
 
 
+def plan(
+    source: "str | Path | Source | Dataset" = "digits",
+    *,
+    minutes: float = 1.0,
+    task: str = "classification",
+    net: "Net | None" = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    began: float | None = None,
+    **changes: Any,
+) -> "Plan":
+    """What `train` would do with so many minutes: the recipe, and the time, memory and accuracy to expect.
+
+    Measures this machine for a moment; trains nothing and looks at no test image.
+
+    Args:
+        minutes: for everything, from the start of the program to the printed result.
+        began: `time.monotonic()` when the work began that the minutes are for; now when left out.
+        source, task, net, device, changes: as for `train`.
+
+    Raises:
+        FovealError: as `train`.
+    """
+    at = _ready(source, task, None, net, device, minutes, began, progress, changes)
+    assert at.ready.plan is not None
+    return at.ready.plan
+
+
 def training(
     source: "str | Path | Source | Dataset" = "digits",
     *,
     task: str = "classification",
     recipe: str | Recipe | None = None,
+    minutes: float | None = None,
     net: "Net | None" = None,
     out: str | Path | None = None,
     device: str = "auto",
     save_every: float = 30.0,
     progress: Progress | None = None,
+    began: float | None = None,
     **changes: Any,
 ) -> Iterator[Event]:
     """`train` as a generator of events, `Started` to `Finished`; closing it saves the state and stops.
 
     The test split is not looked at: that is `evaluate`'s.
 
+    Args:
+        began: `time.monotonic()` when the work began that the minutes are for; now when left out.
+
     Raises:
         FovealError: as `train`, before the first event where the mistake can be known by then.
     """
     with extra("train"):
-        from foveal.engine.devices import choose_device, environment, resolve_precision
+        from foveal.engine.devices import environment
         from foveal.engine.predictor import network_for
-    from foveal.data import divide, write_split
-    from foveal.data.cache import pixels
-    from foveal.tasks import named_task
+    from foveal.data import write_split
 
     _refuse_taken(out)
-    record = named_task(task)
-    dataset = _as_divided(source) if isinstance(source, Dataset) else look(source, task=task, progress=progress)
-    chosen = (
-        recipe if isinstance(recipe, Recipe) else named_recipe(record.recipe if recipe is None else recipe, dataset)
-    )
-    on = choose_device(device)
-    module, line = _net_of(net, chosen)
-    chosen = chosen.changed(**{"task": task, "net": line, **changes})
-    chosen = chosen.changed(precision=resolve_precision(chosen.precision, on))
-    dataset = divide(dataset, validation=chosen.validation, test=chosen.test, seed=chosen.seed)
-    network = network_for(chosen, record, dataset.labels, module)
-    array = pixels(dataset, record.reader, chosen.input, progress=progress)
-
+    at = _ready(source, task, recipe, net, device, minutes, began, progress, changes)
+    record, chosen, dataset, on = at.task, at.ready.recipe, at.ready.dataset, at.device
+    network = network_for(chosen, record, dataset.labels, at.module)
     path = Path(out) if out is not None else free_run_path(Path("runs"), dataset.source.name)
     info = {
         "task": task,
@@ -136,7 +162,9 @@ def training(
 
     _refuse_taken(path)
     write_folder(path, fill)
-    return _events(Run(path), record, chosen, dataset, array, network, on, save_every, _noted(dataset))
+    told = at.ready.plan.reasons if at.ready.plan else ()
+    notes = (*told, *_noted(dataset))
+    return _events(Run(path), record, chosen, dataset, at.ready.pixels, network, on, save_every, notes)
 
 
 def train(
@@ -144,6 +172,7 @@ def train(
     *,
     task: str = "classification",
     recipe: str | Recipe | None = None,
+    minutes: float | None = None,
     net: "Net | None" = None,
     out: str | Path | None = None,
     device: str = "auto",
@@ -156,7 +185,8 @@ def train(
     Args:
         source: as for `look`, or a `Dataset`.
         task: what to learn.
-        recipe: a named recipe, or one of your own; the task's default when left out.
+        recipe: a named recipe, the path of a `recipe.json`, or one of your own; the task's default when left out.
+        minutes: make a recipe that gets the most out of so many, everything included, instead of `recipe`.
         net: a line (`32c3-mp2-128n`), a zoo name, a sequence of `foveal.nets` layers, or a `torch.nn.Module` that maps
             normalised (B, C, H, W) pixels to (B, outputs); the recipe's when left out.
         out: the run's folder; `runs/NAME-N` when left out. Must not be there yet.
@@ -169,9 +199,8 @@ def train(
         FovealError: the images, the net, the recipe or the folder will not do; the message says which and why.
         NonFiniteLoss: the loss became NaN; the last good state is kept.
     """
-    events = training(
-        source, task=task, recipe=recipe, net=net, out=out, device=device, save_every=save_every, **changes
-    )
+    places: dict[str, Any] = {"out": out, "device": device, "save_every": save_every}
+    events = training(source, task=task, recipe=recipe, minutes=minutes, net=net, **places, **changes)
     return _finish(events, net, on_event)
 
 
@@ -285,8 +314,12 @@ def report_of(run: str | Path | Run, *, net: "nn.Module | None" = None) -> "Repo
 def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str = "auto") -> "Predictor":
     """A finished run's network, ready to answer: `load(run)("photo.jpg").label`.
 
+    Args:
+        device: as for `train`.
+
     Raises:
         RunError: there is no finished run.
+        RecipeError: the device is not there.
     """
     with extra("train"):
         from foveal.engine.devices import choose_device
@@ -300,23 +333,38 @@ def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str =
 
 
 def predict(
-    run: "str | Path | Run | Predictor", images: str | Path | Iterable[str | Path], *, net: "nn.Module | None" = None
-) -> Iterator[FileAnswer]:
-    """An answer a file, in order, as they come.
+    run: "str | Path | Run | Predictor",
+    images: str | Path | Iterable[str | Path],
+    *,
+    net: "nn.Module | None" = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Generator[FileAnswer]:
+    """An answer a file, in order, as they come; closing the generator stops it.
 
     Args:
-        run: a finished run, or what `load` gave.
+        run: a finished run; or what `load` gave, then `net` and `device` are its own.
         images: files, folders (all files in them, at any depth) and glob patterns.
+        device: as for `train`.
+        progress: is told `predicting`, how many files are answered, and of how many.
 
     Raises:
         FovealError: a path or pattern matches nothing.
+        RunError: there is no finished run.
+        RecipeError: the device is not there.
     """
     files = image_files(images)
-    predictor = load(run, net=net) if isinstance(run, str | Path | Run) else run
-    return (
-        FileAnswer(file, None, answer.message) if isinstance(answer, UnreadableImage) else FileAnswer(file, answer)
-        for file, answer in zip(files, predictor.many(files), strict=True)
-    )
+    predictor = load(run, net=net, device=device) if isinstance(run, str | Path | Run) else run
+
+    def answers() -> Generator[FileAnswer]:
+        with closing(predictor.many(files)) as predictions:
+            for done, (file, answer) in enumerate(zip(files, predictions, strict=True), 1):
+                failed = isinstance(answer, UnreadableImage)
+                yield FileAnswer(file, None, answer.message) if failed else FileAnswer(file, answer)
+                if progress:
+                    progress("predicting", done, len(files))
+
+    return answers()
 
 
 def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10) -> "Description":
@@ -337,6 +385,60 @@ def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3
     with extra("train"):
         from foveal.nets.describe_module import describe_module
     return describe_module(net, size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    task: Task
+    ready: "Ready"
+    device: "Device"
+    module: "nn.Module | None"
+
+
+def _ready(
+    source: "str | Path | Source | Dataset",
+    task: str,
+    recipe: str | Recipe | None,
+    net: "Net | None",
+    device: str,
+    minutes: float | None,
+    began: float | None,
+    progress: Progress | None,
+    changes: dict[str, Any],
+) -> _Prepared:
+    """Look, choose or make the recipe, divide, decode.
+
+    Raises:
+        RecipeError: both a recipe and minutes to make one in.
+    """
+    start = time.monotonic() if began is None else began
+    with extra("train"):
+        from foveal.engine.devices import choose_device
+        from foveal.engine.ready import ready, ready_in
+    from foveal.tasks import named_task
+
+    if minutes is not None and recipe is not None:
+        raise RecipeError(
+            "The minutes make a recipe, and a recipe was given too.", remedy="Leave out --minutes, or --recipe."
+        )
+    record = named_task(task)
+    dataset = _as_divided(source) if isinstance(source, Dataset) else look(source, task=task, progress=progress)
+    on = choose_device(device)
+    if minutes is None or net is not None:
+        named = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
+        module, line = _net_of(net, named)
+        chosen = named.changed(**{"task": task, "net": line, **changes})
+        if minutes is None:
+            return _Prepared(record, ready(dataset, record, chosen, on, progress), on, module)
+        own = named.changed(task=task, net=line, name=f"{minutes:g} minutes")
+    else:
+        own = module = None
+
+    def clock() -> float:
+        return time.monotonic() - start
+
+    at = ready_in(minutes, clock, dataset, record, on, {"task": task, **changes}, own, module, progress)
+    return _Prepared(record, at, on, module)
 
 
 def _events(

@@ -1,16 +1,28 @@
 """Everything that decides a result, frozen and validated; and the named recipes."""
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from foveal.errors import RecipeError
 from foveal.types import Dataset
 
-__all__ = ["COOKBOOK_NET", "RECIPES", "InputContract", "Recipe", "named_recipe"]
+__all__ = [
+    "COOKBOOK_NET",
+    "DEFAULT_TEST",
+    "RECIPES",
+    "InputContract",
+    "Recipe",
+    "channels_of",
+    "named_recipe",
+    "one_size",
+    "share_of",
+]
 
 COOKBOOK_NET = "32c3-mp2-64c3-mp2-128c3-128n"
 DEFAULT_TEST = 0.15
@@ -120,6 +132,14 @@ class Recipe(BaseModel):
         default=0, ge=0, lt=2**63, description="of split, initial weights, order, augmentation and dropout"
     )
 
+    @field_validator("growth")
+    @classmethod
+    def _growing(cls, growth: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        ends = [until for until, _ in growth]
+        if ends != sorted(set(ends)) or not all(0 < number <= 1 for pair in growth for number in pair):
+            raise ValueError("expected shares above 0 and at most 1, the first of each pair rising")
+        return growth
+
     def changed(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed, validated again.
 
@@ -166,16 +186,16 @@ def cookbook(dataset: Dataset) -> Recipe:
 
     Command: `foveal train cifar10 --recipe cookbook`. Test accuracy 0.699 to 0.710 (seeds 0 to 2, each ± 0.009).
     """
-    height, width = _one_size(dataset) or (32, 32)
+    height, width = one_size(dataset) or (32, 32)
     return Recipe(
         name="cookbook",
         net=COOKBOOK_NET,
-        input=InputContract(height=height, width=width, channels=_channels(dataset), resize="stretch"),
+        input=InputContract(height=height, width=width, channels=channels_of(dataset), resize="stretch"),
         init="glorot",
         epochs=10,
         batch_size=64,
-        validation=_share(dataset, "validation", 0.2),
-        test=_share(dataset, "test", DEFAULT_TEST),
+        validation=share_of(dataset, "validation", 0.2),
+        test=share_of(dataset, "test", DEFAULT_TEST),
         optimizer="adam",
         learning_rate=1e-3,
     )
@@ -201,12 +221,12 @@ def default(dataset: Dataset) -> Recipe:
         name="default",
         net=_default_net(side),
         input=InputContract(
-            height=height, width=width, channels=_channels(dataset), resize="crop", mean=(0.5,), std=(0.25,)
+            height=height, width=width, channels=channels_of(dataset), resize="crop", mean=(0.5,), std=(0.25,)
         ),
         epochs=20,
         batch_size=int(np.clip(2 ** round(math.log2(max(len(dataset), 1) / 50)), 16, 128)),
-        validation=_share(dataset, "validation", DEFAULT_VALIDATION),
-        test=_share(dataset, "test", DEFAULT_TEST),
+        validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
+        test=share_of(dataset, "test", DEFAULT_TEST),
         optimizer="adam",
         learning_rate=3e-3,
         weight_decay=1e-4,
@@ -220,7 +240,7 @@ def default(dataset: Dataset) -> Recipe:
 
 
 def _default_size(dataset: Dataset) -> tuple[int, int]:
-    size = _one_size(dataset)
+    size = one_size(dataset)
     if size and max(size) <= LARGEST_DEFAULT_SIDE:
         return size
     side = int(np.clip(np.median(dataset.sizes.min(axis=1)), 8, LARGEST_DEFAULT_SIDE))
@@ -235,17 +255,19 @@ def _default_net(side: int) -> str:
     return "-".join([block(32), block(32), *stages, "gap", "do0.2"])
 
 
-def _one_size(dataset: Dataset) -> tuple[int, int] | None:
+def one_size(dataset: Dataset) -> tuple[int, int] | None:
+    """Height and width where all images have the same."""
     if len(dataset) and (dataset.sizes == dataset.sizes[0]).all():
         return int(dataset.sizes[0, 0]), int(dataset.sizes[0, 1])
     return None
 
 
-def _channels(dataset: Dataset) -> Literal[1, 3]:
+def channels_of(dataset: Dataset) -> Literal[1, 3]:
+    """3 where any image has colour."""
     return 1 if dataset.channels == 1 else 3
 
 
-def _share(dataset: Dataset, split: str, share: float) -> float | None:
+def share_of(dataset: Dataset, split: str, share: float) -> float | None:
     """`share`, or None where the source brings that split itself. The default shares are of all images."""
     if split in dataset.given:
         return None
@@ -262,11 +284,22 @@ RECIPES: dict[str, Callable[[Dataset], Recipe]] = {
 
 
 def named_recipe(name: str, dataset: Dataset) -> Recipe:
-    """The recipe of that name for these images.
+    """The recipe of that name for these images, or the one in a file.
+
+    Args:
+        name: one of `RECIPES`, or a path to JSON such as a run's `recipe.json`.
 
     Raises:
-        RecipeError: no such recipe.
+        RecipeError: no such recipe, or the file holds none.
     """
-    if name not in RECIPES:
-        raise RecipeError(f"No recipe is called {name!r}; there are {', '.join(RECIPES)}.")
-    return RECIPES[name](dataset)
+    if name in RECIPES:
+        return RECIPES[name](dataset)
+    path = Path(name)
+    try:
+        return recipe_from(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        if path.suffix == ".json":
+            raise RecipeError(f"{name} holds no recipe: {error}.", remedy="Give a run's recipe.json.") from error
+        raise RecipeError(
+            f"No recipe is called {name!r}; there are {', '.join(RECIPES)}, and files such as runs/NAME-1/recipe.json."
+        ) from None

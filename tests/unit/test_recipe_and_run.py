@@ -70,6 +70,17 @@ def test_recipes_survive_json(name: str) -> None:
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
+def test_whole_epochs_stay_whole_in_json() -> None:
+    recipe = named_recipe("default", dataset(32))
+    for epochs, written in ((20, "20"), (1.6, "1.6")):
+        text = recipe.changed(epochs=epochs, growth=[[0.3, 0.5]]).model_dump_json()
+        assert f'"epochs":{written},' in text
+        read = Recipe.model_validate_json(text)
+        assert (type(read.epochs), read.epochs, read.growth) == (type(epochs), epochs, ((0.3, 0.5),))
+        assert read.model_dump_json() == text
+        assert f'"epochs":{written},' in read.changed(seed=1).model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -77,6 +88,10 @@ def test_recipes_survive_json(name: str) -> None:
         ({"learning_rate": -1}, "learning_rate"),
         ({"validation": 1.5}, "validation"),
         ({"optimizer": "lion"}, "'adam', 'sgd' or 'muon'"),
+        ({"epochs": 0.0}, "epochs"),
+        ({"growth": [[0.5, 2]]}, "growth: .* shares above 0 and at most 1"),
+        ({"growth": [[0.5, 0.5], [0.5, 0.7]]}, "growth: .* the first of each pair rising"),
+        ({"growth": [[0, 0.5]]}, "growth: .* shares above 0"),
         ({"speed": 11}, "no such field; the fields are name, task, net"),
         ({"input": {"height": 8, "width": 8, "channels": 3, "mean": [0, 0]}}, "mean has 2 values"),
     ],

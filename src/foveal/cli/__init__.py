@@ -2,8 +2,11 @@
 
 import os
 import sys
+import time
 
-__all__ = ["main"]
+__all__ = ["BEGAN", "main"]
+
+BEGAN = time.monotonic()  # what `--minutes` counts from
 
 
 def main(arguments: list[str] | None = None) -> None:

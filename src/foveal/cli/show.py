@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,12 +21,16 @@ from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
 
+if TYPE_CHECKING:
+    from foveal.engine.plan import Plan
+
 __all__ = [
     "answer",
     "answered",
     "data",
     "description",
     "json_object",
+    "plan",
     "predicting",
     "report",
     "training",
@@ -85,6 +89,27 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
         out.print("* as training would divide it: stratified, seeded, exact duplicates kept together", style="dim")
     for finding in dataset.findings:
         _finding(finding)
+
+
+def plan(plan: "Plan") -> None:
+    """The table of `plan`: what was decided and what to expect of it."""
+    for reason in plan.reasons:
+        out.print(escape(reason), soft_wrap=True)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row(f"{plan.began:.0f} s", "to load the images and to measure this machine")
+    table.add_row(f"{plan.training:.0f} s", "training")
+    table.add_row(f"{plan.measuring:.0f} s", "the test images and the report")
+    table.add_row(f"{plan.seconds:.0f} s", f"in all, of {60 * plan.minutes:.0f} s", style="bold")
+    table.add_row(f"{plan.memory / 1e9:.1f} GB", "memory at the peak, about")
+    if plan.flops_per_second:
+        table.add_row(f"{plan.flops_per_second / 1e9:.0f} GFLOP/s", "arithmetic of training on this machine")
+    if plan.cifar10_accuracy:
+        note = "the test accuracy that so much arithmetic gave on CIFAR-10; other images are easier or harder"
+        table.add_row(f"{plan.cifar10_accuracy:.2f}", note)
+    out.print()
+    out.print(table)
 
 
 def training(events: Iterator[Event]) -> Path | None:

@@ -8,9 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from foveal.errors import NetError, RecipeError
+from foveal.nets.layers import Network
+from foveal.nets.parts import probe
 from foveal.recipe import Recipe
 
-__all__ = ["augment", "resized", "uniform"]
+__all__ = ["augment", "check_growth", "resized", "uniform"]
 
 
 def uniform(seed: int, epoch: int, rows: np.ndarray, stream: int) -> np.ndarray:
@@ -51,7 +54,33 @@ def resized(images: torch.Tensor, recipe: Recipe, progress: float) -> torch.Tens
     if scale == 1:
         return images
     size = [max(1, round(side * scale)) for side in images.shape[2:]]
-    return F.interpolate(images, size=size, mode="bilinear", antialias=True)
+    # Only a CPU resizes uint8 with antialiasing.
+    pixels = images if images.device.type == "cpu" else images.float()
+    return F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+
+
+def check_growth(network: Network, recipe: Recipe) -> None:
+    """Try the network on an image of every size that the recipe's growth makes.
+
+    Raises:
+        RecipeError: it cannot take one of them.
+    """
+    contract = recipe.input
+    shape = (2, contract.channels, contract.height, contract.width)
+    blank = torch.zeros(shape, dtype=torch.uint8, device=network.normalize.mean.device)
+    starts = (0.0, *(until for until, _ in recipe.growth))
+    for start, (_, share) in zip(starts, recipe.growth):
+        images = resized(blank, recipe, start)
+        try:
+            probe(network, images)
+        except NetError as error:
+            height, width = images.shape[2:]
+            raise RecipeError(
+                f"growth asks for images of {height}×{width} ({share:g} of {contract.height}×{contract.width}), "
+                f"which the net {recipe.net} cannot take: {error.__cause__}",
+                remedy="End the net with gap or gmp, so that it takes images of any size; if it does, grow from a "
+                "larger share.",
+            ) from error
 
 
 def _translate(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:

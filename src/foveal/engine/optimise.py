@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
         buffer = state["momentum_buffer"].mul_(momentum).add_(gradient)
         update = gradient.add(buffer, alpha=momentum)
         if group["orthogonal"]:
-            weight.mul_(len(weight) ** 0.5 / weight.norm())
+            weight.mul_(len(weight) ** 0.5 / weight.norm().clamp(min=1e-7))
             update = orthogonalized(update.flatten(1), self.newton_schulz_steps).view(weight.shape)
         else:
             weight.mul_(1 - group["lr"] * group["weight_decay"])

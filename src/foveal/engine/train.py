@@ -1,51 +1,26 @@
 """The loop: a generator of events. Closing it saves and cancels; there are no callbacks."""
 
-import hashlib
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
-from foveal.data.batches import batches, order, steps_in_epoch
-from foveal.engine.augment import augment, resized
 from foveal.engine.checkpoint import latest_checkpoint, save_checkpoint, save_weights, weights_sha256
 from foveal.engine.devices import Device
 from foveal.engine.infer import infer
 from foveal.engine.optimise import learning_rate, optimizer_for
 from foveal.engine.state import State, checkpoint_of, restore
+from foveal.engine.steps import Steps, TrainingSet
 from foveal.errors import NonFiniteLoss
-from foveal.events import EpochEnded, Event, Finished, Saved, Started, Step
+from foveal.events import EpochEnded, Event, Finished, Saved, Started
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
 from foveal.run import Run
 from foveal.task import Answer
 
 __all__ = ["TrainingSet", "train"]
-
-FITTED_ON = 2_000  # images that whitening is found from
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """What the loop learns from.
-
-    Args:
-        pixels: (N, H, W, C) uint8.
-        targets: (N,) parsed targets.
-        train: row numbers.
-        validation: row numbers; may be empty.
-        files: (N,) names, for messages.
-    """
-
-    pixels: np.ndarray
-    targets: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
-    files: Sequence[str]
 
 
 def train(
@@ -74,7 +49,7 @@ def train(
     checkpoint, notes = latest_checkpoint(run.checkpoints)
     state = State() if checkpoint is None else restore(checkpoint, network, optimizer)
     run.write_history(state.history)
-    training = _Training(network, optimizer, answer, recipe, data, run, device, state)
+    training = _Training(network, optimizer, answer, recipe, data, device, state, run)
     training.saved = state.place if checkpoint else None
     if checkpoint is None:
         training.fit()
@@ -105,72 +80,13 @@ def train(
 
 
 @dataclass
-class _Training:
-    """The parts of a training and what is done with them; between any two calls the state can be saved."""
+class _Training(Steps):
+    """A training in its run's folder."""
 
-    network: Network
-    optimizer: torch.optim.Optimizer
-    answer: Answer
-    recipe: Recipe
-    data: TrainingSet
     run: Run
-    device: Device
-    state: State
     saved: tuple[int, int] | None = None
     saved_at: float = field(default_factory=time.monotonic)
     clock: float = field(default_factory=time.monotonic)
-
-    @property
-    def steps(self) -> int:
-        """In a whole epoch."""
-        return steps_in_epoch(len(self.data.train), self.recipe.batch_size)
-
-    @property
-    def total(self) -> int:
-        """Steps of the whole training."""
-        return max(1, round(self.recipe.epochs * self.steps))
-
-    @property
-    def epochs(self) -> int:
-        """Of the whole training, the last of which may be a part of one."""
-        return -(-self.total // self.steps)
-
-    @property
-    def done(self) -> int:
-        """Steps done."""
-        return self.state.epoch * self.steps + self.state.step
-
-    def fit(self) -> None:
-        """Find the weights that are not trained, from training images in the order of the first epoch."""
-        rows = self.data.train[order(len(self.data.train), self.recipe.seed, 0)][:FITTED_ON]
-        images = torch.from_numpy(self.data.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
-        self.network.fit(images.to(self.device.torch))
-
-    def epoch(self) -> Iterator[Step]:
-        """The rest of the epoch that the state is in, a step at a time."""
-        recipe, state, data = self.recipe, self.state, self.data
-        self.network.train()
-        for rows, images, targets in batches(
-            data.pixels,
-            data.targets,
-            data.train,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            epoch=state.epoch,
-            start_step=state.step,
-        ):
-            if self.done == self.total:
-                return
-            images = augment(images.to(self.device.torch), rows, recipe, state.epoch)
-            images = resized(images, recipe, self.done / self.total)
-            outputs, loss = self._learn(images, targets.to(self.device.torch))
-            if not math.isfinite(loss):
-                raise self._non_finite(loss, rows)
-            state.step += 1
-            state.add(len(rows), {"loss": loss, **self.answer.score(outputs, targets.numpy())})
-            self._count_time()
-            means = state.means()
-            yield Step(state.epoch, state.step, means.pop("loss"), means)
 
     def end_epoch(self) -> EpochEnded:
         """Validate, note the epoch in the history, and move the state to the next."""
@@ -201,36 +117,18 @@ class _Training:
             NonFiniteLoss: a weight is not finite: a finite loss can still leave such, and they must not replace a
                 good checkpoint.
         """
+        self._count_time()
         for name, tensor in self.network.state_dict().items():
             if not torch.isfinite(tensor).all():
                 where = f"in epoch {self.state.epoch + 1}, by step {self.state.step}"
                 message = f"The weights {name} became NaN or infinite {where}."
-                raise NonFiniteLoss(message, remedy=self._after_non_finite())
+                raise NonFiniteLoss(message, remedy=self.remedy())
         path = save_checkpoint(self.run.checkpoints, checkpoint_of(self.state, self.network, self.optimizer))
         self.saved, self.saved_at = self.state.place, time.monotonic()
         return Saved(path, *self.state.place)
 
     def seconds_since_save(self) -> float:
         return time.monotonic() - self.saved_at
-
-    def _learn(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[np.ndarray, float]:
-        """One step: outputs and loss. A loss that is not finite leaves the weights as they were."""
-        recipe = self.recipe
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate() * group["scale"]
-        torch.manual_seed(_step_seed(recipe.seed, *self.state.place))
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
-            outputs = self.network(images)
-        outputs = outputs.float()
-        loss = torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
-        if torch.isfinite(loss):
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-        return outputs.detach().cpu().numpy(), float(loss.detach())
-
-    def _rate(self) -> float:
-        return learning_rate(self.recipe, self.done, self.total)
 
     def _validate(self) -> dict[str, float]:
         rows = self.data.validation
@@ -249,19 +147,10 @@ class _Training:
         now = time.monotonic()
         self.state.seconds, self.clock = self.state.seconds + now - self.clock, now
 
-    def _non_finite(self, loss: float, rows: np.ndarray) -> NonFiniteLoss:
-        files = [self.data.files[int(row)] for row in rows]
-        shown = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
-        return NonFiniteLoss(
-            f"The loss became {loss} in epoch {self.state.epoch + 1}, step {self.state.step + 1} of {self.steps}, "
-            f"at learning rate {self._rate():.3g}, on the images {shown}.",
-            remedy=self._after_non_finite(),
-        )
-
-    def _after_non_finite(self) -> str:
+    def remedy(self) -> str:
         kept = sorted(path.name for path in self.run.checkpoints.glob("e*"))
         state = f"The last good state is kept in {self.run.checkpoints / kept[-1]}. " if kept else ""
-        return f"{state}Train again with a lower learning rate: --set learning_rate=…"
+        return state + super().remedy()
 
 
 def _better(row: dict[str, Any], best: dict[str, Any] | None) -> bool:
@@ -273,7 +162,3 @@ def _better(row: dict[str, Any], best: dict[str, Any] | None) -> bool:
         best[score],
         -best["validation_loss"],
     )
-
-
-def _step_seed(seed: int, epoch: int, step: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} {epoch} {step}".encode()).digest()[:8]) >> 1

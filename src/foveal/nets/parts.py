@@ -1,7 +1,7 @@
 """The modules that torch does not bring, and the ways they are put together. Shapes: B, C, H, W."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -102,10 +102,16 @@ class Whitening(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight, stride=self.stride)
 
-    def fit(self, images: Tensor) -> None:
-        """Find the filters from (N, C, H, W) normalised images: arXiv 2404.00498, section 3.1."""
-        patches = F.unfold(images.double(), self.kernel, stride=self.kernel).transpose(1, 2).flatten(0, 1)
-        variances, components = torch.linalg.eigh(patches.T @ patches / len(patches))
+    def fit(self, images: Iterable[Tensor]) -> None:
+        """Find the filters from normalised images, some (N, C, H, W) at a time: arXiv 2404.00498, section 3.1.
+
+        In fp64 on the CPU, so that every device gets the same filters.
+        """
+        products, count = torch.zeros((), dtype=torch.double), 0
+        for part in images:
+            patches = F.unfold(part.cpu().double(), self.kernel, stride=self.kernel).transpose(1, 2).flatten(0, 1)
+            products, count = products + patches.T @ patches, count + len(patches)
+        variances, components = torch.linalg.eigh(products / count)
         filters = (components / torch.sqrt(variances.clamp(min=0) + self.SMALLEST)).T.flip(0)
         filters = filters.reshape(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([filters, -filters]))

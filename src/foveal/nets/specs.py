@@ -136,8 +136,8 @@ class Whiten(Leaf):
     kind: ClassVar[str] = "whitening"
 
     def __post_init__(self) -> None:
-        _positive("Whiten", "kernel", self.kernel)
-        _positive("Whiten", "stride", self.stride)
+        _positive("Whiten", "a kernel", self.kernel)
+        _positive("Whiten", "a stride", self.stride)
         _known_activation("Whiten", self.activation)
 
     @property

@@ -1,0 +1,204 @@
+"""The best network in the minutes there are: measures this machine for a moment, then fixes a recipe.
+
+The clock has a say only here. The recipe that comes out is as fixed as any other: a run can be repeated without it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from foveal.engine.devices import Device
+from foveal.engine.ladder import activations, most_epochs, parameters, recipe_on, rung_for, sized, training_flops
+from foveal.engine.speed import Speed, measure_speed
+from foveal.engine.steps import TrainingSet
+from foveal.errors import RecipeError
+from foveal.recipe import InputContract, Recipe
+from foveal.run import CUSTOM_NET
+from foveal.task import Task
+from foveal.types import Dataset
+
+__all__ = ["Plan", "Planner"]
+
+SHARE = 0.97  # of the minutes that are planned for
+MEASURING = 0.01  # share of the minutes that measuring a net may take
+LONGEST = 4.0  # seconds for it
+REPORT = 3.0  # seconds that baselines and report take, and for each thousand test images …
+REPORT_PER_THOUSAND = 0.15
+FIRST = 6e12  # FLOPs: the net for these is measured first, to know how much the machine can do
+RUNTIME = 500e6  # bytes of Python and torch
+# What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
+CIFAR10 = (0.9e12, 0.70), (6.5e12, 0.84), (36e12, 0.90), (150e12, 0.93), (600e12, 0.945)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe for the minutes there are, and what is expected of it.
+
+    Args:
+        began: seconds that had passed when the plan was made.
+        training: seconds that training is expected to take.
+        measuring: seconds that the test images and the report are expected to take.
+        images_per_second: that this machine was measured to learn from, with this net and batch.
+        flops_per_second: the same as arithmetic; None where the net is somebody's own module.
+        memory: bytes at the peak, roughly.
+        cifar10_accuracy: what so much arithmetic reaches on CIFAR-10; other images are easier or harder.
+        reasons: why the recipe is as it is, one line a decision.
+    """
+
+    recipe: Recipe
+    minutes: float
+    began: float
+    training: float
+    measuring: float
+    images_per_second: float
+    flops_per_second: float | None
+    memory: float
+    cifar10_accuracy: float | None
+    reasons: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Expected in all."""
+        return self.began + self.training + self.measuring
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**told, "recipe": self.recipe.model_dump(mode="json"), "seconds": self.seconds}
+
+
+@dataclass(frozen=True, eq=False)
+class Planner:
+    """What a plan is made from.
+
+    Args:
+        data: prepared pixels, targets and the split.
+        test: number of test images.
+        clock: seconds since the work began that the minutes are for.
+        changes: fields of the recipe that are settled.
+        own: the recipe to fit to the minutes where the user brings a net.
+        module: that net, where it is a module.
+    """
+
+    dataset: Dataset
+    data: TrainingSet
+    task: Task
+    contract: InputContract
+    test: int
+    minutes: float
+    clock: Callable[[], float]
+    device: Device
+    changes: dict[str, Any]
+    own: Recipe | None = None
+    module: torch.nn.Module | None = None
+
+    @property
+    def images(self) -> int:
+        return len(self.data.train)
+
+    def plan(self) -> Plan:
+        """Measure and decide.
+
+        Raises:
+            RecipeError: the minutes are over before training could begin.
+        """
+        recipe, speed = self._measured(self.own) if self.own else self._chosen()
+        # Epochs decide the batch, and the batch decides, a little, how many epochs there are.
+        for _ in range(2):
+            epochs = self._epochs(recipe, speed)
+            fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs)
+            recipe = self._settled(fitted)
+        return self._told(recipe, speed)
+
+    def _chosen(self) -> tuple[Recipe, Speed]:
+        """The net that this machine can feed in the minutes, and its speed."""
+        name = f"{self.minutes:g} minutes"
+        first = rung_for(FIRST, self.contract, self.images)
+        recipe, speed = self._measured(recipe_on(first, self.dataset, self.contract, name))
+        budget = self._left(speed) / speed.learn * training_flops(recipe.net, self.contract, recipe.growth)
+        rung = rung_for(budget, self.contract, self.images)
+        if rung == first:
+            return recipe, speed
+        return self._measured(recipe_on(rung, self.dataset, self.contract, name))
+
+    def _measured(self, recipe: Recipe) -> tuple[Recipe, Speed]:
+        recipe = self._settled(recipe)
+        seconds = min(LONGEST, MEASURING * 60 * self.minutes)
+        labels = self.dataset.labels
+        return recipe, measure_speed(recipe, self.task, labels, self.data, self.device, seconds, self.module)
+
+    def _settled(self, recipe: Recipe) -> Recipe:
+        return recipe.changed(**self.changes)
+
+    def _left(self, speed: Speed) -> float:
+        """Seconds for training.
+
+        Raises:
+            RecipeError: there are none.
+        """
+        taken = self.clock() + self._measuring(speed)
+        left = 60 * self.minutes * SHARE - taken
+        if left < 0.1 * taken:
+            raise RecipeError(
+                f"{self.minutes:g} minutes leave no time for training: loading these images and measuring the network "
+                f"take {taken:.0f} s on this machine.",
+                remedy=f"Give more: --minutes {np.ceil(taken / 3) / 10:.1f}, or better some times that.",
+            )
+        return left
+
+    def _measuring(self, speed: Speed) -> float:
+        return REPORT + REPORT_PER_THOUSAND * self.test / 1000 + self.test * speed.answer
+
+    def _epochs(self, recipe: Recipe, speed: Speed) -> float:
+        validation = len(self.data.validation) * speed.answer
+        left, epoch = self._left(speed) - validation, speed.epoch(self.images, recipe.batch_size)
+        epochs = left / (epoch + validation) if left > epoch else left / epoch
+        return float(np.clip(epochs, recipe.batch_size / self.images, most_epochs(self.images)))
+
+    def _told(self, recipe: Recipe, speed: Speed) -> Plan:
+        epochs, validation = float(recipe.epochs), len(self.data.validation) * speed.answer
+        rate = speed.rate(recipe.batch_size)
+        known = recipe.net != CUSTOM_NET
+        flops = training_flops(recipe.net, recipe.input, recipe.growth) if known else None
+        return Plan(
+            recipe=recipe,
+            minutes=self.minutes,
+            began=self.clock(),
+            training=epochs * speed.epoch(self.images, recipe.batch_size) + np.ceil(epochs) * validation,
+            measuring=self._measuring(speed),
+            images_per_second=rate,
+            flops_per_second=rate * flops if flops else None,
+            memory=self._memory(recipe) if known else RUNTIME + self.data.pixels.nbytes,
+            cifar10_accuracy=_on_cifar10(flops * self.images * epochs) if flops else None,
+            reasons=self._reasons(recipe, rate),
+        )
+
+    def _reasons(self, recipe: Recipe, rate: float) -> tuple[str, ...]:
+        size = "×".join(map(str, (recipe.input.height, recipe.input.width)))
+        as_they_are = (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all()
+        passes = f"{recipe.epochs:g} epochs of {self.images:,} images at {rate:,.0f} images/s"
+        if float(recipe.epochs) >= most_epochs(self.images):
+            passes += "; more would hardly help, so the time is not used up"
+        return (
+            f"input {size}: {'the images as they are' if as_they_are else 'the largest side that the minutes allow'}",
+            f"net {recipe.net}" if self.own else f"net {recipe.net}: the largest that can be fed in the time",
+            f"{passes}, in batches of {recipe.batch_size}",
+            "mirrored left and right, since larger than 28 pixels; where sides matter: --set flip=false"
+            if recipe.flip
+            else "not mirrored",
+        )
+
+    def _memory(self, recipe: Recipe) -> float:
+        """Pixels, weights with gradient and momentum, and what a batch leaves behind going there and back."""
+        numbers = 4 * parameters(recipe.net, recipe.input) + 2.5 * recipe.batch_size * activations(
+            recipe.net, recipe.input
+        )
+        return RUNTIME + self.data.pixels.nbytes + 4 * numbers
+
+
+def _on_cifar10(flops: float) -> float:
+    known = np.log([point for point, _ in CIFAR10])
+    return float(np.interp(np.log(flops), known, [accuracy for _, accuracy in CIFAR10]))

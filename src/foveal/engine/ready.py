@@ -1,0 +1,96 @@
+"""From a dataset to all that training needs: the recipe, fixed or made for the minutes, the split, the pixels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from foveal.data import divide
+from foveal.data.cache import pixels
+from foveal.engine.devices import Device, resolve_precision
+from foveal.engine.ladder import LADDER, contract_for, recipe_on
+from foveal.engine.plan import Plan, Planner
+from foveal.engine.steps import TrainingSet
+from foveal.errors import RecipeError
+from foveal.recipe import Recipe
+from foveal.task import Task
+from foveal.types import Dataset, Progress
+
+__all__ = ["Ready", "ready", "ready_in"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """All that training needs.
+
+    Args:
+        dataset: divided.
+        pixels: (N, H, W, C) uint8, in the dataset's order.
+        plan: how the recipe came about, where minutes decided it.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    pixels: np.ndarray
+    plan: Plan | None = None
+
+
+def ready(dataset: Dataset, task: Task, recipe: Recipe, device: Device, progress: Progress | None = None) -> Ready:
+    """With a recipe that says everything but, perhaps, the precision."""
+    recipe = recipe.changed(precision=resolve_precision(recipe.precision, device))
+    dataset = divide(dataset, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
+    return Ready(recipe, dataset, pixels(dataset, task.reader, recipe.input, progress=progress))
+
+
+def ready_in(
+    minutes: float,
+    clock: Callable[[], float],
+    dataset: Dataset,
+    task: Task,
+    device: Device,
+    changes: dict[str, Any],
+    own: Recipe | None = None,
+    module: torch.nn.Module | None = None,
+    progress: Progress | None = None,
+) -> Ready:
+    """With the recipe that makes most of the minutes.
+
+    Args:
+        clock: seconds since the work began that the minutes are for.
+        changes: fields of the recipe that are settled.
+        own: the recipe to fit to the minutes where the user brings a net.
+        module: that net, where it is a module.
+
+    Raises:
+        RecipeError: the minutes are no time, or leave none for training, or the epochs are settled too.
+    """
+    if not minutes > 0:
+        raise RecipeError(f"Expected a time above 0, found {minutes:g} minutes.", remedy="Give some, such as 1 or 0.5.")
+    if "epochs" in changes:
+        raise RecipeError(
+            "The minutes decide how many epochs there are, and epochs were asked for too.",
+            remedy="Leave out --minutes, or --epochs.",
+        )
+    outline = own or recipe_on(LADDER[0], dataset, contract_for(dataset, len(dataset), minutes), "")
+    outline = outline.changed(**changes)
+    at = ready(dataset, task, outline, device, progress)
+    data = TrainingSet(
+        at.pixels, at.dataset.targets, at.dataset.rows("train"), at.dataset.rows("validation"), at.dataset.files
+    )
+    planner = Planner(
+        dataset=dataset,
+        data=data,
+        task=task,
+        contract=outline.input,
+        test=len(at.dataset.rows("test")),
+        minutes=minutes,
+        clock=clock,
+        device=device,
+        changes={**changes, "precision": at.recipe.precision},
+        own=own.changed(**changes) if own else None,
+        module=module,
+    )
+    plan = planner.plan()
+    return Ready(plan.recipe, at.dataset, at.pixels, plan)

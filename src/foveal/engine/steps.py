@@ -1,0 +1,150 @@
+"""Learning a step at a time: batches, augmentation, loss, optimizer. Knows no folder and no clock."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foveal.data.batches import batches, order, steps_in_epoch
+from foveal.engine.augment import augment, resized
+from foveal.engine.devices import Device
+from foveal.engine.optimise import learning_rate
+from foveal.engine.state import State
+from foveal.errors import NonFiniteLoss
+from foveal.events import Step
+from foveal.nets.layers import Network
+from foveal.recipe import Recipe
+from foveal.task import Answer
+
+__all__ = ["Steps", "TrainingSet"]
+
+FITTED_ON = 2_000  # images that whitening is found from
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """What the loop learns from.
+
+    Args:
+        pixels: (N, H, W, C) uint8.
+        targets: (N,) parsed targets.
+        train: row numbers.
+        validation: row numbers; may be empty.
+        files: (N,) names, for messages.
+    """
+
+    pixels: np.ndarray
+    targets: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+    files: Sequence[str]
+
+
+@dataclass
+class Steps:
+    """A training without its run; between any two steps the state can be saved."""
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    answer: Answer
+    recipe: Recipe
+    data: TrainingSet
+    device: Device
+    state: State
+
+    @property
+    def steps(self) -> int:
+        """In a whole epoch."""
+        return steps_in_epoch(len(self.data.train), self.recipe.batch_size)
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole training."""
+        return max(1, round(self.recipe.epochs * self.steps))
+
+    @property
+    def epochs(self) -> int:
+        """Of the whole training, the last of which may be a part of one."""
+        return -(-self.total // self.steps)
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return self.state.epoch * self.steps + self.state.step
+
+    def fit(self) -> None:
+        """Find the weights that are not trained, from training images in the order of the first epoch."""
+        rows = self.data.train[order(len(self.data.train), self.recipe.seed, 0)][:FITTED_ON]
+        images = torch.from_numpy(self.data.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
+        self.network.fit(images.to(self.device.torch))
+
+    def epoch(self) -> Iterator[Step]:
+        """The rest of the epoch that the state is in, a step at a time."""
+        recipe, state, data = self.recipe, self.state, self.data
+        self.network.train()
+        for rows, images, targets in batches(
+            data.pixels,
+            data.targets,
+            data.train,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            epoch=state.epoch,
+            start_step=state.step,
+        ):
+            if self.done == self.total:
+                return
+            images = augment(images.to(self.device.torch), rows, recipe, state.epoch)
+            images = resized(images, recipe, self.done / self.total)
+            outputs, loss = self._learn(images, targets.to(self.device.torch))
+            if not math.isfinite(loss):
+                raise self._non_finite(loss, rows)
+            state.step += 1
+            state.add(len(rows), {"loss": loss, **self.answer.score(outputs, targets.numpy())})
+            means = state.means()
+            yield Step(state.epoch, state.step, means.pop("loss"), means)
+
+    def endless(self) -> Iterator[Step]:
+        """Epoch after epoch, without validation."""
+        while True:
+            yield from self.epoch()
+            self.state.epoch, self.state.step, self.state.sums = self.state.epoch + 1, 0, {}
+
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.recipe, self.done, self.total)
+
+    def remedy(self) -> str:
+        """What to do when the loss is not finite."""
+        return "Train again with a lower learning rate: --set learning_rate=…"
+
+    def _learn(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[np.ndarray, float]:
+        """One step: outputs and loss. A loss that is not finite leaves the weights as they were."""
+        recipe = self.recipe
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate() * group["scale"]
+        torch.manual_seed(_step_seed(recipe.seed, *self.state.place))
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
+            outputs = self.network(images)
+        outputs = outputs.float()
+        loss = torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
+        if torch.isfinite(loss):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+        return outputs.detach().cpu().numpy(), float(loss.detach())
+
+    def _non_finite(self, loss: float, rows: np.ndarray) -> NonFiniteLoss:
+        files = [self.data.files[int(row)] for row in rows]
+        shown = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+        return NonFiniteLoss(
+            f"The loss became {loss} in epoch {self.state.epoch + 1}, step {self.state.step + 1} of {self.steps}, "
+            f"at learning rate {self.rate():.3g}, on the images {shown}.",
+            remedy=self.remedy(),
+        )
+
+
+def _step_seed(seed: int, epoch: int, step: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {epoch} {step}".encode()).digest()[:8]) >> 1
