@@ -1,8 +1,10 @@
 """What every task must hold. A new task adds its image maker here, and nothing else."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +40,26 @@ QUICK = {
     "batch_size": 8,
     "net": "8c3same-mp2-r(8c3same:none-bn:relu)-16n-do0.3",
     "translate": 1,
+    "save_every": 0.0,
+}
+# Everything that a step can depend on, and a last epoch that is a part of one.
+FAST = {
+    "epochs": 1.6,
+    "batch_size": 8,
+    "net": "w2:gelu-8c3same:none-mp2-bn:gelu-r(8c3same:none-bn)-gmp-do0.3",
+    "init": "dirac",
+    "norm_momentum": 0.4,
+    "optimizer": "muon",
+    "learning_rate": 0.05,
+    "head_learning_rate": 0.2,
+    "norm_learning_rate": 0.01,
+    "schedule": "linear",
+    "label_smoothing": 0.2,
+    "flip": True,
+    "translate": 1,
+    "cutout": 3,
+    "growth": [[0.3, 0.6], [0.8, 0.8]],
+    "mirror_test": True,
     "save_every": 0.0,
 }
 
@@ -99,13 +121,17 @@ def test_events_come_in_order(task: str, source: Path, tmp_path: Path) -> None:
     assert sum(isinstance(event, Saved) for event in events) >= 2
 
 
-def test_closed_at_any_step_and_resumed_it_ends_the_same(task: str, source: Path, tmp_path: Path) -> None:
-    undisturbed = list(foveal.training(source, task=task, out=tmp_path / "whole", **QUICK))
+@pytest.mark.parametrize("recipe", [QUICK, FAST], ids=["quick", "fast"])
+def test_closed_at_any_step_and_resumed_it_ends_the_same(
+    task: str, source: Path, tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    undisturbed = list(foveal.training(source, task=task, out=tmp_path / "whole", **recipe))
     expected = undisturbed[-1]
     assert isinstance(expected, Finished)
-    for stop in (0, 1, 3, 5, 8):
+    # In the first epoch, before and after a save; in the last, a part of one where there is; just before the end.
+    for stop in (0, 1, 3, 5, 8, *(len(undisturbed) - back for back in (6, 4, 2))):
         out = tmp_path / f"stopped-{stop}"
-        events = foveal.training(source, task=task, out=out, **QUICK)
+        events = foveal.training(source, task=task, out=out, **recipe)
         for _ in range(stop + 1):
             next(events)
         events.close()
@@ -116,6 +142,28 @@ def test_closed_at_any_step_and_resumed_it_ends_the_same(task: str, source: Path
         assert weights_sha256(load_weights(out / "weights.safetensors")) == expected.weights_sha256
         whole, part = foveal.Run.open(tmp_path / "whole").history(), foveal.Run.open(out).history()
         assert [{**row, "seconds": 0} for row in whole] == [{**row, "seconds": 0} for row in part]
+
+
+def test_killed_within_a_part_of_an_epoch_it_ends_the_same(task: str, source: Path, tmp_path: Path) -> None:
+    undisturbed = []
+    copies: list[Path] = []
+    for event in foveal.training(source, task=task, out=tmp_path / "whole", **{**FAST, "save_every": 1e9}):
+        undisturbed.append(event)
+        if isinstance(event, Step):
+            # The folder as SIGKILL would leave it at this moment: its last checkpoint is the one of the epoch's end.
+            copies.append(shutil.copytree(tmp_path / "whole", tmp_path / f"killed-{len(copies)}"))
+    expected = undisturbed[-1]
+    assert isinstance(expected, Finished)
+    started = undisturbed[0]
+    assert isinstance(started, Started)
+    assert started.steps < len(copies) == started.total < 2 * started.steps
+    for out in (copies[1], copies[started.steps], copies[-1]):
+        torch.manual_seed(3)
+        *_, last = foveal.resuming(out)
+        assert isinstance(last, Finished)
+        assert last.weights_sha256 == expected.weights_sha256
+        whole, again = foveal.Run.open(tmp_path / "whole").history(), foveal.Run.open(out).history()
+        assert [{**row, "seconds": 0} for row in whole] == [{**row, "seconds": 0} for row in again]
 
 
 def test_one_sample_is_a_clear_error(task: str, tmp_path: Path) -> None:

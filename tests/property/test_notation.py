@@ -19,10 +19,12 @@ from foveal.nets import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    GlobalMaxPool,
     MaxPool,
     Net,
     Repeat,
     Residual,
+    Whiten,
     describe,
     parse,
     walk,
@@ -52,6 +54,7 @@ pools = st.builds(
 convolutions = st.builds(
     Conv, st.integers(1, 4), sizes(1, 4), sizes(1, 3), st.just("same") | sizes(0, 2), activation=activations
 )
+whitening = st.builds(Whiten, st.integers(1, 4), st.integers(1, 3), activations)
 leaves = st.one_of(
     convolutions,
     pools,
@@ -60,6 +63,8 @@ leaves = st.one_of(
     st.builds(Dense, st.integers(1, 6), activations),
     st.builds(Flatten),
     st.builds(GlobalAvgPool),
+    st.builds(GlobalMaxPool),
+    whitening,
 )
 layers = st.recursive(
     leaves,
@@ -101,7 +106,7 @@ def test_capitals_and_spaces_change_nothing(net, spaces):
 
 
 @settings(quick)
-@given(st.text(alphabet="0123456789cmpabsgnfltrxdo.:-() ×–", max_size=40) | st.text(max_size=20))
+@given(st.text(alphabet="0123456789cmpabsgnfltrxdow.:-() ×–", max_size=40) | st.text(max_size=20))
 def test_any_text_is_a_net_or_a_net_error(text):
     try:
         net = parse(text)
@@ -126,10 +131,16 @@ def test_an_error_points_at_the_token_that_was_broken(net, data):
 
 
 @settings(quick, max_examples=60)
-@given(st.lists(layers, min_size=1, max_size=6), st.integers(1, 11), st.integers(1, 11), st.sampled_from([1, 3]))
-def test_what_is_described_is_what_is_built(chosen, height, width, channels):
+@given(
+    st.lists(layers, min_size=1, max_size=6),
+    st.integers(1, 11),
+    st.integers(1, 11),
+    st.sampled_from([1, 3]),
+    st.lists(whitening, max_size=1),
+)
+def test_what_is_described_is_what_is_built(chosen, height, width, channels, first):
     shape = (channels, height, width)
-    net = fitting(chosen, shape)
+    net = fitting([*first, *chosen], shape)
     network = build(net, InputContract(height=height, width=width, channels=channels), ClassificationHead, 3).eval()
     seen = {}
     for number, built in enumerate(network.steps):

@@ -57,7 +57,8 @@ def test_pixels_in_row_order_and_decoded_once(
     assert isinstance(first, np.memmap) == mapped
     assert first.shape == (131, 8, 10, 3)
     assert np.array_equal(first, expected(dataset))
-    assert told == [("decoding", 64, 131), ("decoding", 128, 131), ("decoding", 131, 131)]
+    what = "decoding (0.0 GB on the disk)" if mapped else "decoding"
+    assert told == [(what, 64, 131), (what, 128, 131), (what, 131, 131)]
     (file,) = folder.iterdir()
     assert file.stat().st_size == 128 + pixel_bytes(dataset, CONTRACT) == 128 + 131 * 240
 
@@ -112,7 +113,7 @@ def test_a_full_disk_falls_back_to_memory(dataset: Dataset, folder: Path, monkey
     assert list(folder.iterdir()) == []
     on_disk(monkeypatch)
     with pytest.raises(
-        SourceError, match=r"take 0\.0 GB, more than a quarter of the memory, and .* \(No space left on device\)"
+        SourceError, match=r"take 0\.0 GB, too much for the memory, and .* \(No space left on device\)"
     ):
         pixels(dataset, READER, CONTRACT)
     assert list(folder.iterdir()) == []

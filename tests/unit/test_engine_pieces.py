@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from foveal.engine.augment import augment, uniform
+from foveal.engine.augment import augment, check_growth, resized, uniform
 from foveal.engine.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint, weights_sha256
 from foveal.engine.devices import choose_device, resolve_precision
-from foveal.engine.optimise import learning_rate, optimizer_for
+from foveal.engine.infer import infer
+from foveal.engine.optimise import Muon, learning_rate, optimizer_for
 from foveal.errors import RecipeError
 from foveal.nets.heads import ClassificationHead
 from foveal.nets.layers import build
@@ -80,10 +83,155 @@ def test_translation_moves_and_repeats_the_edge() -> None:
     assert torch.equal(up[1:], images[0, 0, :-1])
 
 
-def test_flip_mirrors_about_half() -> None:
+def test_flip_mirrors_every_image_in_one_of_two_epochs() -> None:
     images = torch.arange(4, dtype=torch.uint8).reshape(1, 1, 1, 4).repeat(1000, 1, 1, 1)
-    mirrored = augment(images, np.arange(1000), RECIPE.changed(flip=True), epoch=0)[:, 0, 0, 0] == 3
-    assert 0.45 < mirrored.float().mean() < 0.55
+
+    def mirrored(epoch: int, seed: int = 0) -> torch.Tensor:
+        recipe = RECIPE.changed(flip=True, seed=seed)
+        return augment(images, np.arange(1000), recipe, epoch)[:, 0, 0, 0] == 3
+
+    first, second = mirrored(0), mirrored(1)
+    assert torch.equal(first, ~second)
+    assert torch.equal(mirrored(2), first)
+    assert torch.equal(mirrored(7), second)
+    assert 0.45 < first.float().mean() < 0.55
+    assert 0.4 < (first == mirrored(0, seed=1)).float().mean() < 0.6
+
+
+def test_cutout_grays_a_square_that_may_hang_over_the_edge() -> None:
+    images = torch.full((4000, 3, 16, 20), 7, dtype=torch.uint8)
+    rows, recipe = np.arange(4000), RECIPE.changed(cutout=4)
+    cut = augment(images, rows, recipe, epoch=3)
+    gray = (cut == 128)[:, 0]
+    assert torch.equal(cut, torch.where(gray[:, None], 128, 7).to(torch.uint8).expand(4000, 3, 16, 20))
+    down, across = gray.any(2), gray.any(1)
+    assert torch.equal(gray, down[:, :, None] & across[:, None, :]), "rectangles"
+    for lines in (down, across):
+        assert lines.sum(1).max() == 4
+        assert lines.sum(1).min() == 2, "a centre at the edge leaves half"
+        assert (lines.int().diff().abs().sum(1) <= 2).all(), "in one piece"
+    # 4 × 4 less what hangs over: a centre within 2 of an edge loses 1 on average.
+    assert gray.sum((1, 2)).float().mean() == pytest.approx(4 * (1 - 4 / 16 / 4) * 4 * (1 - 4 / 20 / 4), rel=0.02)
+    assert gray[:, 8, 10].float().mean() == pytest.approx(4 / 16 * 4 / 20, abs=0.015)
+    assert torch.equal(augment(images[5:9], rows[5:9], recipe, epoch=3), cut[5:9])
+    for other in (augment(images, rows, recipe, epoch=4), augment(images, rows, recipe.changed(seed=1), epoch=3)):
+        assert (other == cut).all((1, 2, 3)).float().mean() < 0.05
+
+
+def test_growth_sets_the_side_by_progress() -> None:
+    recipe = RECIPE.changed(growth=[[0.25, 0.5], [0.5, 0.75]])
+    images = torch.randint(0, 256, (2, 3, 32, 10), dtype=torch.uint8)
+    sizes = {progress: tuple(resized(images, recipe, progress).shape[2:]) for progress in (0, 0.249, 0.25, 0.499, 0.5)}
+    assert sizes == {0: (16, 5), 0.249: (16, 5), 0.25: (24, 8), 0.499: (24, 8), 0.5: (32, 10)}
+    assert resized(images, recipe, 0.99) is images
+    assert resized(images, RECIPE, 0.0) is images
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_smaller_images_are_antialiased(memory: torch.memory_format) -> None:
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8).contiguous(memory_format=memory)
+    half = resized(images, RECIPE.changed(growth=[[1, 0.5]]), 0.0)
+    assert half.dtype == torch.uint8
+    # Half a side: a triangle of weights 1, 3, 3, 1 over eight around the middle of two pixels.
+    triangle = torch.outer(*[torch.tensor([1.0, 3, 3, 1]) / 8] * 2).expand(3, 1, 4, 4)
+    by_hand = F.conv2d(images.float(), triangle, stride=2, padding=1, groups=3)
+    assert (half.float() - by_hand)[..., 1:-1, 1:-1].abs().max() <= 1
+    in_floats = F.interpolate(images.float(), size=(12, 12), mode="bilinear", antialias=True)
+    found = resized(images, RECIPE.changed(growth=[[1, 0.75]]), 0.0).float()
+    assert (found - in_floats).abs().max() <= 1
+
+
+def test_growth_needs_a_net_that_takes_every_size() -> None:
+    def tried(net: str | torch.nn.Module, *growth: tuple[float, float]) -> None:
+        check_growth(build(net, RECIPE.input, ClassificationHead, 3), RECIPE.changed(growth=growth, net="mine"))
+
+    tried("8c3-gap", (0.3, 0.5))
+    tried("8c3same-mp2-16c3-bn-gmp-5n", (0.3, 0.75))
+    tried("8c3-16n", (0.3, 1.0))
+    for net in ("8c3-16n", "8c3", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))):
+        with pytest.raises(RecipeError, match=r"growth asks for images of 4×4 \(0\.5 of 8×8\)") as error:
+            tried(net, (0.3, 0.5))
+        assert "gap or gmp" in error.value.remedy
+    with pytest.raises(RecipeError, match=r"2×2 \(0\.2 of 8×8\)"):
+        tried("8c3-gap", (0.2, 0.5), (0.4, 0.2))
+
+
+def muon(weight: torch.Tensor, gradients: list[torch.Tensor], lr: float, **group: Any) -> torch.Tensor:
+    """The weight after steps with those gradients."""
+    parameter = torch.nn.Parameter(weight.clone())
+    optimizer = Muon([{"params": [parameter], **group}], lr)
+    for gradient in gradients:
+        parameter.grad = gradient
+        optimizer.step()
+    return parameter.detach()
+
+
+@pytest.mark.parametrize("shape", [(8, 32), (32, 8), (8, 3, 3, 3), (24, 2, 1, 2)])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_muon_steps_by_a_nearly_orthogonal_matrix(shape: tuple[int, ...], memory: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, one, two = (torch.randn(shape, generator=generator) for _ in range(3))
+    if len(shape) == 4:
+        weight, one, two = (tensor.contiguous(memory_format=memory) for tensor in (weight, one, two))
+    norm = shape[0] ** 0.5
+    assert muon(weight, [one], lr=0.0).norm() == pytest.approx(norm, rel=1e-6)
+
+    after = [muon(weight, [one, two][:count], lr=0.25) for count in (1, 2)]
+    updates = [(norm * before / before.norm() - found) / 0.25 for before, found in zip((weight, after[0]), after)]
+    # Momentum 0.6: 1.6 of the first gradient, then g + 0.6 (g + 0.6 of the one before).
+    for update, gradient in zip(updates, (1.6 * one, 1.6 * two + 0.36 * one)):
+        left, sizes, right = np.linalg.svd(gradient.flatten(1).double().numpy(), full_matrices=False)
+        sizes /= np.linalg.norm(sizes)
+        for _ in range(3):
+            sizes = 3.4445 * sizes - 4.7750 * sizes**3 + 2.0315 * sizes**5
+        np.testing.assert_allclose(update.flatten(1).numpy(), left * sizes @ right, atol=2e-5)
+        found = np.linalg.svd(update.flatten(1).numpy(), compute_uv=False)
+        assert found.min() > 0.6
+        assert found.max() < 1.3
+
+
+def test_muon_leaves_the_rest_to_sgd() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, *gradients = (torch.randn(5, generator=generator) for _ in range(5))
+    parameter = torch.nn.Parameter(weight.clone())
+    sgd = torch.optim.SGD([parameter], 0.1, momentum=0.85, nesterov=True)
+    for gradient in gradients:
+        parameter.grad = gradient
+        sgd.step()
+    torch.testing.assert_close(muon(weight, gradients, 0.1, orthogonal=False, momentum=0.6), parameter.detach())
+    decayed = muon(weight, gradients[:1], 0.1, orthogonal=False, weight_decay=0.5)
+    torch.testing.assert_close(decayed, 0.95 * weight - 0.1 * 1.85 * gradients[0])
+
+
+def test_muon_starts_from_zeros_too() -> None:
+    after = muon(torch.zeros(4, 6), [torch.randn(4, 6)], lr=0.1)
+    assert torch.linalg.svdvals(after).tolist() == pytest.approx([0.095] * 4, abs=0.035)
+
+
+def test_muon_takes_the_matrices_inside() -> None:
+    network = build("w2-4c3same:none-bn-r(4c3same)-gap-5n", RECIPE.input, ClassificationHead, 3)
+    recipe = RECIPE.changed(optimizer="muon", momentum=0.7, learning_rate=0.1, head_learning_rate=0.4, weight_decay=0.1)
+    optimizer = optimizer_for(network, recipe, torch.device("cpu"))
+    assert isinstance(optimizer, Muon)
+    found = [
+        (g["orthogonal"], g["momentum"], round(g["scale"], 6), g["weight_decay"], [tuple(p.shape) for p in g["params"]])
+        for g in optimizer.param_groups
+    ]
+    assert found == [
+        (True, 0.7, 1, 0.1, [(4, 8, 3, 3), (4, 4, 3, 3), (5, 4)]),
+        (False, 0.7, 1, 0, [(4,), (4,), (4,), (5,)]),
+        (False, 0.7, 4, 0.1, [(3, 5)]),
+        (False, 0.7, 4, 0, [(3,)]),
+    ]
+
+
+def test_mirrored_answers_are_inferred() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 1), dtype=np.uint8)
+    plain, mirrored = (build("4c3-5n", RECIPE.input, ClassificationHead, 3, mirror=mirror) for mirror in (False, True))
+    rows, cpu = np.array([7, 2, 5]), torch.device("cpu")
+    both = [infer(plain, array, rows, cpu) for array in (pixels, pixels[:, :, ::-1])]
+    np.testing.assert_allclose(infer(mirrored, pixels, rows, cpu), np.mean(both, axis=0), atol=1e-6)
+    assert np.abs(both[0] - both[1]).max() > 0.01
 
 
 def test_precision_and_device() -> None:

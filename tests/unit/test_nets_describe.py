@@ -43,6 +43,17 @@ def test_kinds_are_in_words():
     assert found.rows[-1].parameters == 4
 
 
+def test_whitening_costs_no_parameters():
+    found = describe("w2-8c3same:none-mp2-bn:gelu-gmp", (32, 32, 3))
+    rows = [
+        (r.token, r.kind, r.shape, r.parameters, r.flops, r.receptive_field, r.dense_equivalent) for r in found.rows
+    ]
+    assert rows[1] == ("w2", "whitening, relu", (31, 31, 24), 0, 553_536, (2, 2), 3073 * 23_064)
+    assert rows[2][3:5] == (24 * 9 * 8, 2 * 24 * 9 * 8 * 31 * 31)
+    assert rows[5] == ("gmp", "global max pooling", (8,), 0, 0, (32, 32), None)
+    assert found.parameters == 24 * 9 * 8 + 2 * 8 + 10 * 9
+
+
 def test_a_residual_block_follows_its_body():
     rows = describe("r(4c3s2same-4c3same:none):relu-gap", (8, 8, 3)).rows
     assert [(row.token, row.depth, row.parameters) for row in rows[1:-1]] == [

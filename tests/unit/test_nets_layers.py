@@ -1,6 +1,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -195,6 +196,97 @@ def test_initial_weights_have_the_variance_of_their_paper(init):
         assert (layer.weight.abs().max().item() <= limit) == glorot
         assert layer.bias is not None
         assert not layer.bias.any()
+
+
+def correlated(images=150, side=6):
+    """uint8 whose neighbours and channels vary together; two of the three channels are the same."""
+    grain = np.random.default_rng(0).normal(size=(images, 3, side, side))
+    smooth = grain + np.roll(grain, 1, 2) + np.roll(grain, 1, 3) + 0.7 * grain[:, :1]
+    smooth[:, 2] = smooth[:, 1]
+    return torch.from_numpy(np.clip(127.5 + 20 * smooth, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("line", ["w2", "w3s2"])
+def test_whitened_patches_are_uncorrelated_and_of_unit_variance(line):
+    pixels, kernel = correlated(), int(line[1])
+    net = build(line, contract(6, channels=3, mean=(0.5,), std=(0.25,)), ClassificationHead, 3)
+    whiten = net.body[0].whiten
+    assert not whiten.weight.any()
+    net.fit(pixels)
+    # Numpy on its own: the second moments of patches that do not overlap, in the order channel, row, column.
+    normalised = (pixels.numpy() / 255 - 0.5) / 0.25
+    blocks = normalised.reshape(len(pixels), 3, 6 // kernel, kernel, 6 // kernel, kernel)
+    patches = blocks.transpose(0, 2, 4, 1, 3, 5).reshape(-1, 3 * kernel**2)
+    variances = np.linalg.eigvalsh(patches.T @ patches / len(patches))[::-1]
+    assert variances[-1] < 1e-9 < 0.1 < variances[0], "some components do not vary at all"
+
+    filters = whiten.weight.flatten(1).numpy()
+    half = len(filters) // 2
+    np.testing.assert_array_equal(filters[half:], -filters[:half])
+    np.testing.assert_allclose(np.linalg.norm(filters[:half], axis=1), (np.abs(variances) + 5e-4) ** -0.5, rtol=1e-4)
+    responses = patches @ filters[:half].T
+    covariance = responses.T @ responses / len(patches)
+    np.testing.assert_allclose(covariance, np.diag(variances / (variances + 5e-4)), atol=1e-4)
+    assert covariance[0, 0] > 0.99
+
+
+def test_whitening_is_saved_and_not_trained():
+    pixels = correlated(8)
+    net = network("w2-4c3same-gmp", 6, 3)
+    net.fit(pixels)
+    net.train()
+    x = net.normalize(pixels)
+    both = net.body[0](x)
+    linear = F.conv2d(x, net.body[0].whiten.weight[:12])
+    assert both.shape == (8, 24, 5, 5)
+    assert torch.allclose(both[:, :12] - both[:, 12:], linear, atol=1e-6)
+    assert (both >= 0).all()
+    net.head.loss(net(pixels), [0, 1] * 4)["cross_entropy"].backward()
+    assert [name for name, _ in net.named_parameters()] == [f"body.1.conv.{n}" for n in ("weight", "bias")] + [
+        f"head.output.{n}" for n in ("weight", "bias")
+    ]
+    other = network("w2-4c3same-gmp", 6, 3, seed=1)
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(other(pixels), net.eval()(pixels))
+
+
+def test_global_max_pooling_is_the_largest_of_each_channel():
+    image = torch.randn(2, 3, 5, 4)
+    assert torch.equal(only("gmp", 5, 3)(image), image.amax((2, 3)))
+
+
+def test_dirac_convolutions_pass_their_input_on():
+    net = build("8c3same:none-4c5same:none-20n", contract(6, channels=3), ClassificationHead, 9, init="dirac", seed=1)
+    wide, narrow = (built.module.conv for built in net.steps[:2])
+    image = torch.randn(2, 3, 6, 6)
+    eight = wide(image)
+    assert torch.equal(eight[:, :3], image)
+    assert torch.equal(narrow(eight), eight[:, :4])
+    limits = [(wide.weight[3:], 27, 1), (net.steps[3].module.dense.weight, 144, 1), (net.head.output.weight, 20, 9)]
+    for weight, fan_in, share in limits:
+        limit = 1 / math.sqrt(fan_in) / share
+        assert 0.97 * limit < weight.abs().max() <= limit
+        assert weight.std().item() == pytest.approx(limit / math.sqrt(3), rel=0.1)
+    assert all(not parameter.any() for name, parameter in net.named_parameters() if name.endswith("bias"))
+
+
+def test_batch_norm_has_the_momentum_that_is_asked_for():
+    for asked, expected in (({}, 0.1), ({"norm_momentum": 0.4}, 0.4)):
+        net = build("4c3-bn-5n-r(bn)", contract(6), ClassificationHead, 3, **asked)
+        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+        assert [norm.momentum for norm in norms] == [expected] * 2
+
+
+def test_a_mirrored_network_answers_with_the_mean_of_both_sides():
+    pixels = torch.randint(0, 256, (4, 1, 6, 6), dtype=torch.uint8)
+    plain, mirrored = network("4c3-5n", 6), network("4c3-5n", 6, mirror=True)
+    one, other = plain(pixels), plain(pixels.flip(3))
+    assert not torch.allclose(one, other)
+    assert torch.allclose(mirrored(pixels), (one + other) / 2, atol=1e-6)
+    assert torch.equal(mirrored.train()(pixels), one)
+    for mirror in (False, True):
+        own = build(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), contract(6), ClassificationHead, 3, mirror=mirror)
+        assert torch.allclose(own.eval()(pixels), own(pixels.flip(3)), atol=1e-6) == mirror
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,13 @@ def test_receptive_fields_compose():
     assert walk(parse("(1c3same)x30-gap"), (1, 20, 24))[29].field.size == (20, 24)
 
 
+def test_whitening_gives_both_signs_of_every_pixel_of_a_patch():
+    for line, channels, after, field in (("w2-flat", 3, (24, 7, 7), 2), ("w3s2-flat", 1, (18, 3, 3), 3)):
+        step = walk(parse(line), (channels, 8, 8))[0]
+        assert (step.after, step.parameters, step.field.size) == (after, 0, (field, field))
+        assert step.flops == 2 * channels * field**2 * after[0] * after[1] * after[2]
+
+
 def test_flops_are_two_for_each_product():
     steps = walk(parse("32c3-mp2-64c3-mp2-128c3-128n:tanh"), (3, 32, 32))
     assert [step.flops for step in steps] == [1_555_200, 0, 6_230_016, 0, 2_359_296, 0, 524_288]
@@ -78,7 +85,9 @@ def test_a_bias_goes_only_where_batch_norm_takes_it_off():
     assert biases("4c3:none-bn") == [False]
     assert biases("4c3-bn") == [True]
     assert biases("4c3:none-mp2-bn") == [False]
+    assert biases("4c3:none-mp2-mp3same-bn") == [False]
     assert biases("4c3:none-ap2-bn") == [True]
+    assert biases("4c3:none-mp2-do0.1-bn") == [True]
     assert biases("(4c3:none)x2-bn") == [True, False]
     assert biases("(4c3same:none-bn)x2") == [False, False]
     assert biases("r(4c3same:none)-bn") == [True]
@@ -112,6 +121,12 @@ def test_a_shortcut_is_a_1x1_convolution_where_the_body_changes_the_shape(line, 
         ("8n-mp2", (3, 8, 8), "mp2 (token 2)", "needs an image, and gets 8 numbers in a row"),
         ("gap-8c3", (3, 8, 8), "8c3 (token 2)", "needs an image"),
         ("flat-gap", (3, 8, 8), "gap (token 2)", "needs an image"),
+        ("gmp-gmp", (3, 8, 8), "gmp (token 2)", "needs an image"),
+        ("8c3-w2", (3, 8, 8), "w2 (token 2)", "must be the first layer"),
+        ("w2-w2", (3, 8, 8), "w2 (token 2)", "must be the first layer"),
+        ("(w2:none)x2", (3, 8, 8), "w2:none (token 1, repetition 1)", "must be the first layer"),
+        ("bn-r(w1-bn)", (3, 8, 8), "w1 (token 2)", "must be the first layer"),
+        ("w3", (3, 2, 9), "w3 (token 1)", "gets 2×9, too small for its 3×3 window"),
         ("8c3-r(8c3)", (3, 8, 8), "r(8c3) (token 2)", "gives 4×4 from its body and 6×6 from its shortcut"),
         ("r(8c3same-mp2-bn)", (3, 9, 9), "r(8c3same-mp2-bn) (tokens 1 to 3)", "4×4 from its body and 5×5"),
         ("r(flat-8n)", (3, 8, 8), "r(flat-8n) (tokens 1 to 2)", "adds 8 numbers in a row to an image"),

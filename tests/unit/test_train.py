@@ -1,9 +1,11 @@
 """The loop: learning, stopping, keeping the best, and a network of one's own."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,8 +14,10 @@ from torch import nn
 import foveal
 from foveal.data import divide
 from foveal.engine.checkpoint import latest_checkpoint
+from foveal.engine.infer import infer
+from foveal.engine.optimise import Muon
 from foveal.errors import NetError, NonFiniteLoss, RecipeError, RunError, UnreadableImage
-from foveal.events import EpochEnded, Finished, Started
+from foveal.events import EpochEnded, Finished, Started, Step
 from foveal.nets import Conv, Dense, MaxPool
 
 QUICK = {"net": "8c3-mp2-16n", "epochs": 2, "batch_size": 8}
@@ -32,7 +36,7 @@ def test_it_learns(photos: Path, tmp_path: Path) -> None:
     assert foveal.load(run)(photos / "light" / "light-000.png").as_dict()["label"] == "light"
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_nan_names_the_batch_and_keeps_the_last_good_state(photos: Path, tmp_path: Path, optimizer: str) -> None:
     changes = {**QUICK, "epochs": 30, "optimizer": optimizer, "learning_rate": 1e30, "keep": "last"}
     with pytest.raises(NonFiniteLoss, match=r"epoch \d+, (by )?step \d+") as error:
@@ -94,6 +98,87 @@ def test_an_own_module_trains_resumes_and_predicts(photos: Path, tmp_path: Path)
     with pytest.raises(NetError, match="must return"):
         foveal.train(photos, out=tmp_path / "wrong", net=Own(outputs=3), **changes)
     assert not (tmp_path / "wrong").exists()
+
+
+@pytest.mark.parametrize("epochs", [0.01, 0.5, 1.6, 2])
+def test_the_last_epoch_may_be_a_part_of_one(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: float
+) -> None:
+    rates: list[float] = []
+
+    def step(optimizer: Muon) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        muon_step(optimizer)
+
+    muon_step = Muon.step
+    monkeypatch.setattr(Muon, "step", step)
+    changes = {"optimizer": "muon", "learning_rate": 0.1, "schedule": "linear", "warmup": 0.0, "batch_size": 6}
+    events = list(foveal.training(photos, out=tmp_path / "run", net="8c3-gmp", epochs=epochs, **changes))
+    started, finished = events[0], events[-1]
+    assert isinstance(started, Started)
+    assert isinstance(finished, Finished)
+    total = max(1, round(epochs * started.steps))
+    assert (started.steps, started.total, started.epochs) == (6, total, math.ceil(total / 6))
+    steps = [(event.epoch, event.step) for event in events if isinstance(event, Step)]
+    assert steps == [(step // 6, step % 6 + 1) for step in range(total)]
+    assert rates == pytest.approx([0.1 * (1 - step / total) for step in range(total)])
+    rows = foveal.Run.open(tmp_path / "run").history()
+    assert [row["epoch"] for row in rows] == list(range(1, started.epochs + 1))
+    assert [row["learning_rate"] for row in rows] == pytest.approx(rates[::6])
+    assert (finished.reason, finished.epochs) == ("done", started.epochs)
+
+
+class Anything(nn.Module):
+    """Somebody's module that takes images of any size, and notes the sides that it learns from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last = nn.Linear(3, 2)
+        self.sides: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.sides.append(x.shape[3])
+        return self.last(x.mean((2, 3)))
+
+
+def test_images_grow_by_the_share_of_the_steps(photos: Path, tmp_path: Path) -> None:
+    net = Anything()
+    growth = [[0.3, 0.5], [0.55, 0.75]]
+    foveal.train(photos, out=tmp_path / "run", net=net, epochs=1.7, batch_size=6, growth=growth)
+    # 10 of 6 a whole epoch: steps 0 to 2 begin before 0.3, 3 to 5 before 0.55.
+    assert net.sides == [6] * 3 + [9] * 3 + [12] * 4
+
+
+@pytest.mark.parametrize("net", ["8c3-mp2-16n", "8c3-mp2", Own()])
+def test_growth_on_a_net_of_one_size_is_refused_before_training(
+    photos: Path, tmp_path: Path, net: str | nn.Module
+) -> None:
+    with pytest.raises(RecipeError, match="growth asks for images of 6×6") as error:
+        foveal.train(photos, out=tmp_path / "run", net=net, growth=[[0.5, 0.5]], epochs=1)
+    assert "End the net with gap or gmp" in error.value.remedy
+    assert not (tmp_path / "run").exists()
+
+
+def test_mirrored_answers_reach_predictions_and_the_report(photos: Path, tmp_path: Path) -> None:
+    plain, mirrored = (
+        foveal.train(photos, out=tmp_path / str(mirror), **QUICK, keep="last", learning_rate=1e-9, mirror_test=mirror)
+        for mirror in (False, True)
+    )
+    assert plain.weights.read_bytes() == mirrored.weights.read_bytes(), "training is the same"
+    one, both = foveal.load(plain), foveal.load(mirrored)
+    pixels = np.asarray(Image.open(photos / "light" / "light-001.png"))
+    sides = [infer(one.network, side[None], np.array([0]), one.device.torch)[0] for side in (pixels, pixels[:, ::-1])]
+    mean = np.exp(np.mean(sides, axis=0))
+    told = both(pixels).as_dict()
+    assert told["probability"] == pytest.approx((mean / mean.sum()).max(), abs=1e-5)
+    assert told["probability"] != one(pixels).as_dict()["probability"]
+    mistakes = foveal.Report.read(mirrored.report / "report.json").mistakes
+    assert mistakes, "a net that has hardly learned is wrong somewhere"
+    for mistake in mistakes:
+        assert mistake.probability == pytest.approx(both(photos / mistake.file).as_dict()["probability"], abs=1e-5)
+    assert plain.history()[-1]["validation_loss"] != mirrored.history()[-1]["validation_loss"]
 
 
 def test_a_net_of_objects_is_its_line(photos: Path, tmp_path: Path) -> None:

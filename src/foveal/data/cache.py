@@ -1,26 +1,31 @@
-"""Every image as the net takes it, decoded once: in memory where that fits, mapped from the disk otherwise."""
+"""Every image as the net takes it, decoded once: in memory where that fits, read from the disk otherwise."""
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from foveal.data.machine import cache_folder, digest, in_threads, memory_budget, prune
+from foveal.data.arrays import HEADER, aside, decoded_path, stored
+from foveal.data.crew import Ask, hirable, hired, spread
+from foveal.data.machine import cache_folder, digest, free_disk, memory_budget
+from foveal.data.photos import resize
 from foveal.errors import SourceError, UnreadableImage
-from foveal.files import flush_folder
 from foveal.recipe import InputContract
 from foveal.task import Reader
 from foveal.types import Dataset, Progress
 
 __all__ = ["pixel_bytes", "pixels"]
 
-VERSION = "1"  # of what `prepare` makes of an image
+VERSION = "2"  # of what `load` makes of an image
 CHUNK, CHUNK_BYTES = 64, 8 << 20  # images in one piece of work; fewer where they are large
 GEOMETRY = {"height", "width", "channels", "resize", "interpolation"}
+
+MOST_IN_MEMORY = 1 << 30  # bytes; rows read from a larger array's file come from the page cache nearly as quickly
+
+Keep = Callable[[int, np.ndarray], object]
 
 
 def pixel_bytes(dataset: Dataset, contract: InputContract) -> int:
@@ -33,105 +38,115 @@ def pixels(
 ) -> np.ndarray:
     """(N, height, width, channels) uint8 in the dataset's row order.
 
-    Kept in the cache folder as one .npy file, so the next call decodes nothing. The array is in memory when it takes
-    no more than a quarter of what is available, and otherwise mapped from that file, read-only. On a full disk it is
-    kept in memory alone, if it fits.
+    Kept in the cache folder as one .npy file, so the next call decodes nothing; images that `look` saw in the right
+    size are there already. The array is in memory when it takes no more than 1 GiB and a quarter of what is available.
+    Otherwise it stays in that file: rows that are taken by number (`array[rows]`, `array.take`) are read from there, and the
+    process does not grow. On a full disk it is kept in memory alone, if it fits.
+
+    Args:
+        progress: is told `decoding`, and where the array stays on the disk its size.
 
     Raises:
         SourceError: an image cannot be read any more; or the array fits neither the memory nor the disk.
     """
     shape = (len(dataset), contract.height, contract.width, contract.channels)
-    in_memory = pixel_bytes(dataset, contract) <= memory_budget()
+    in_memory = pixel_bytes(dataset, contract) <= min(memory_budget(), MOST_IN_MEMORY)
+    path = _path(dataset, reader, contract)
+    for place in (_seen_so(dataset, reader, contract), path):
+        if place and (found := stored(place, shape, in_memory)) is not None:
+            return found
+    gigabytes = pixel_bytes(dataset, contract) / 1e9
+    what = "decoding" if in_memory else f"decoding ({gigabytes:.1f} GB on the disk)"
+    tell = partial(progress, what) if progress else _nothing
+    try:
+        if free_disk(path) < pixel_bytes(dataset, contract):
+            raise OSError(0, f"{free_disk(path) / 1e9:.1f} GB are free")
+        with aside(path, shape) as file:
+            _fill_file(file, dataset, reader, contract, tell)
+    except OSError as error:
+        if not in_memory:
+            raise SourceError(
+                f"The decoded images take {gigabytes:.1f} GB, too much for the memory, and {path.parent} "
+                f"has no room for them ({error.strerror or error}).",
+                remedy="Make room there, set FOVEAL_CACHE to a folder with room, or choose a smaller input size.",
+            ) from error
+        array = np.empty(shape, np.uint8)
+        _decode(dataset, reader, contract, tell, partial(_put, array))
+        return array
+    found = stored(path, shape, in_memory)
+    assert found is not None
+    return found
+
+
+def _path(dataset: Dataset, reader: Reader, contract: InputContract) -> Path:
     geometry = contract.model_dump_json(include=GEOMETRY)
     source = (dataset.source.signature, dataset.fingerprint, *dataset.files)
-    path = cache_folder("pixels") / f"{digest(VERSION, repr(reader), geometry, *source)}.npy"
-    stored = _load(path, shape, in_memory)
-    if stored is not None:
-        return stored
-    blocks = _blocks(dataset, reader, contract, progress)
-    if in_memory:
-        return _fill(np.empty(shape, np.uint8), blocks, path)
-    gigabytes = pixel_bytes(dataset, contract) / 1e9
-    try:
-        with _aside(path, shape) as file:
-            for block in blocks:
-                file.write(block.data)
-    except OSError as error:
-        raise SourceError(
-            f"The decoded images take {gigabytes:.1f} GB, more than a quarter of the memory, and {path.parent} has no "
-            f"room for them ({error.strerror or error}).",
-            remedy="Make room there, set FOVEAL_CACHE to a folder with room, or choose a smaller input size.",
-        ) from error
-    mapped = _load(path, shape, in_memory)
-    assert mapped is not None
-    return mapped
+    return cache_folder("pixels") / f"{digest(VERSION, repr(reader), geometry, *source)}.npy"
 
 
-def _load(path: Path, shape: tuple[int, ...], in_memory: bool) -> np.ndarray | None:
-    try:
-        array = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
-        os.utime(path)  # used now: pruned last
-    except (OSError, ValueError, EOFError):
-        return None  # not there, or damaged
-    return array if array.shape == shape and array.dtype == np.uint8 else None
+def _seen_so(dataset: Dataset, reader: Reader, contract: InputContract) -> Path | None:
+    """Where `look` keeps the pixels of images that have the right size."""
+    right = (dataset.sizes == (contract.height, contract.width)).all()
+    return decoded_path(dataset.source, reader, dataset.files) if right else None
 
 
-def _fill(array: np.ndarray, blocks: Iterator[np.ndarray], path: Path) -> np.ndarray:
-    """Fill the array, then keep a copy on the disk, if it can be kept."""
-    done = 0
-    for block in blocks:
-        array[done : done + len(block)] = block
-        done += len(block)
-    try:
-        with _aside(path, array.shape) as file:
-            file.write(array.data)
-    except OSError:
-        return array  # a full or read-only disk costs time at the next run, nothing else
-    return array
+def _nothing(done: int, total: int) -> None:
+    pass
 
 
-@contextmanager
-def _aside(path: Path, shape: tuple[int, ...]) -> Iterator[IO[bytes]]:
-    """A .npy file that is written beside its place and appears there whole. What a killed process leaves is pruned
-    like the rest."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False)  # noqa: SIM115 (closed below)
-    aside = Path(file.name)
-    try:
-        with file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    flush_folder(path.parent)
-    prune(using=path)
+def _put(array: np.ndarray, start: int, block: np.ndarray) -> None:
+    array[start : start + len(block)] = block
 
 
-def _blocks(
-    dataset: Dataset, reader: Reader, contract: InputContract, progress: Progress | None
-) -> Iterator[np.ndarray]:
-    """(n, height, width, channels) at a time, in row order."""
+def _write(file: IO[bytes], start: int, block: np.ndarray) -> None:
+    file.seek(HEADER + start * block[0].nbytes)
+    file.write(block.data)
+
+
+def _fill_file(
+    file: IO[bytes], dataset: Dataset, reader: Reader, contract: InputContract, tell: Callable[[int, int], object]
+) -> None:
+    hire = None
+    if hirable(dataset.source, reader):
+        told = contract.model_dump(mode="json", include=GEOMETRY)
+        hire = partial(hired, dataset.source, reader, fill=os.fspath(file.name), offset=HEADER, contract=told)
+    _decode(dataset, reader, contract, tell, partial(_write, file), hire)
+
+
+def _decode(
+    dataset: Dataset,
+    reader: Reader,
+    contract: InputContract,
+    tell: Callable[[int, int], object],
+    keep: Keep,
+    hire: Callable | None = None,
+) -> None:
+    """Give every image to `keep`, with its row; but for those that other processes have written already."""
     size = contract.height * contract.width * contract.channels
     step = int(np.clip(CHUNK_BYTES // size, 1, CHUNK))
+    pieces = [range(start, min(start + step, len(dataset))) for start in range(0, len(dataset), step)]
 
-    def decode(start: int) -> np.ndarray:
-        files = dataset.files[start : start + step]
-        return np.stack([_prepared(dataset, file, reader, contract) for file in files])
+    def here(rows: Sequence[int]) -> tuple[int, dict[int, np.ndarray]]:
+        block = np.empty((len(rows), contract.height, contract.width, contract.channels), np.uint8)
+        for place, row in zip(block, rows, strict=True):
+            place[...] = _prepared(dataset, dataset.files[row], reader, contract)
+        return len(rows), {rows[0]: block}
+
+    def there(ask: Ask, rows: Sequence[int]) -> tuple[int, dict[int, np.ndarray]]:
+        left, _ = ask(rows[0], dataset.files[rows[0] : rows[-1] + 1])
+        return len(rows), {rows[k]: here([rows[k]])[1][rows[k]] for k in left}
 
     done = 0
-    for block in in_threads(decode, range(0, len(dataset), step)):
-        yield block
-        done += len(block)
-        if progress:
-            progress("decoding", done, len(dataset))
+    for count, blocks in spread(pieces, here, there, hire):
+        for start, block in blocks.items():
+            keep(start, block)
+        done += count
+        tell(done, len(dataset))
 
 
 def _prepared(dataset: Dataset, file: str, reader: Reader, contract: InputContract) -> np.ndarray:
     try:
-        return reader.prepare(reader.read(dataset.source.read(file)), contract)[0]
+        return reader.load(dataset.source.read(file), contract, resize)[0]
     except UnreadableImage as error:
         raise SourceError(
             f"{file} in {dataset.source.spec} could be read before and cannot be now: {error.message}.",

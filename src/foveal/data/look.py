@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from foveal.data.scan import Seen, scan
+from foveal.data.memo import memo_path, recall, remember
+from foveal.data.scan import scan
+from foveal.data.seen import Seen
 from foveal.data.sources import open_source
 from foveal.errors import SourceError
 from foveal.task import Task
@@ -36,6 +38,10 @@ def look(source: str | Path | Source, task: Task, *, progress: Progress | None =
         SourceError: there is not one image that can be used; the message says what was found.
     """
     source = open_source(source, progress=progress)
+    memo = memo_path(source, task)
+    known = recall(memo, source, task)
+    if known is not None:
+        return known
     entries = source.entries()
     seen = scan(source, entries, task.reader, progress)
     pairs = [(entry, facts) for entry, facts in zip(entries, seen) if isinstance(facts, Seen)]
@@ -55,7 +61,7 @@ def look(source: str | Path | Source, task: Task, *, progress: Progress | None =
         *_duplicates(used, groups, given),
         *(_about_labels(used, labels, given, lost={entry.cell for entry in entries} - set(cells)) if labels else ()),
     )
-    return Dataset(
+    dataset = Dataset(
         source=source,
         files=tuple(entry.file for entry in used),
         targets=task.targets(cells, labels),
@@ -69,6 +75,8 @@ def look(source: str | Path | Source, task: Task, *, progress: Progress | None =
         fingerprint=_fingerprint(used, facts),
         given=given,
     )
+    remember(memo, dataset, cells)
+    return dataset
 
 
 def _groups(contents: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from platformdirs import user_cache_path
 
 from foveal.errors import SourceError
 
-__all__ = ["cache_folder", "digest", "in_threads", "memory_budget", "prune"]
+__all__ = ["cache_folder", "digest", "free_disk", "in_threads", "memory_budget", "prune", "workers"]
 
 DEFAULT_CACHE_GB = 20.0
 UNKNOWN_MEMORY = 4 << 30
@@ -102,34 +103,57 @@ def _container_memory() -> float:
         return float("inf")
 
 
-def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def free_disk(path: Path) -> int:
+    """Bytes that can still be written where the path is, or will be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T], *, at_once: bool = False) -> Iterator[R]:
     """`map` on all processors, in order, never more than a few results ahead of the consumer.
 
-    Threads start with the first item that takes long. Quick ones hardly release Python's lock, and threads would only
-    get in each other's way: 60,000 tiny images took 15 s in one thread, 23 s in two. Processes would halve that, but
-    need a pickle for every source, and `if __name__ == "__main__"` in every user's script.
+    Threads start with the first item that takes long: quick ones hardly release Python's lock, and threads would only
+    get in each other's way.
+
+    Args:
+        at_once: do not wait for a long one.
     """
     waiting = iter(items)
-    for item in waiting:
+    for item in () if at_once else waiting:
         start = time.perf_counter()
         result = function(item)
         long = time.perf_counter() - start > LONG
         yield result
         if long:
             break
-    workers = min(_processors(), MOST_WORKERS)
     pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         try:
             for item in waiting:
                 pending.append(pool.submit(function, item))
-                if len(pending) > 4 * workers:
+                if len(pending) > 4 * workers():
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         finally:
             for future in pending:
                 future.cancel()
+
+
+def workers() -> int:
+    """How many threads or processes decode: `$FOVEAL_WORKERS`, or one for each processor, at most 16.
+
+    Raises:
+        SourceError: `$FOVEAL_WORKERS` is no whole number above zero.
+    """
+    text = os.environ.get("FOVEAL_WORKERS") or min(_processors(), MOST_WORKERS)
+    try:
+        if (count := int(text)) > 0:
+            return count
+    except ValueError:
+        pass
+    raise SourceError(f"Expected a whole number above zero in FOVEAL_WORKERS, found {text!r}.")
 
 
 def _processors() -> int:

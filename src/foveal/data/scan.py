@@ -1,97 +1,93 @@
-"""Decode every file of a source once, and remember what was seen for the next time."""
+"""Decode every file of a source once. Small images of one shape are kept decoded: nothing is decoded a second time."""
 
-import hashlib
-import json
-import os
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import numpy as np
-import PIL
 
-from foveal.data.machine import cache_folder, digest, in_threads, prune
+from foveal.data.arrays import HEADER, aside, decoded_path
+from foveal.data.crew import Ask, hirable, hired, spread
+from foveal.data.machine import memory_budget
+from foveal.data.seen import Seen, alike, see
 from foveal.errors import UnreadableImage
-from foveal.files import write_atomic
 from foveal.task import Reader
 from foveal.types import Entry, Progress, Source
 
-__all__ = ["Seen", "scan"]
+__all__ = ["scan"]
 
-VERSION = "1"  # of what is remembered; a change makes every source be decoded again
 CHUNK = 64
+MANY = 2000  # images that are worth keeping decoded
+KEPT = 1 << 30  # bytes of them, at most
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One file that decoded.
-
-    Args:
-        content: a hash of shape, depth and pixels; files with the same one are the same image, however stored.
-    """
-
-    height: int
-    width: int
-    channels: int
-    mode: str
-    notes: tuple[str, ...]
-    content: str
+Result = tuple[list[Seen | str], np.ndarray | None]
 
 
 def scan(source: Source, entries: Sequence[Entry], reader: Reader, progress: Progress | None) -> list[Seen | str]:
-    """For each entry what was seen, or the reason why it cannot be read.
-
-    Remembered under the cache folder, by the source's signature, the reader and Pillow's version.
-    """
-    memo = cache_folder("looks") / f"{digest(VERSION, source.signature, repr(reader), PIL.__version__)}.json"
-    seen = _recall(memo, len(entries))
-    if seen is None:
-        seen = _decode(source, entries, reader, progress)
-        _remember(memo, seen)
-    return seen
-
-
-def _decode(source: Source, entries: Sequence[Entry], reader: Reader, progress: Progress | None) -> list[Seen | str]:
-    def decode(chunk: Sequence[Entry]) -> list[Seen | str]:
-        return [_decode_one(source, entry.file, reader) for entry in chunk]
-
+    """For each entry what was seen, or the reason why it cannot be read."""
+    pieces = [entries[k : k + CHUNK] for k in range(0, len(entries), CHUNK)]
+    hire = partial(hired, source, reader) if hirable(source, reader) else None
     seen: list[Seen | str] = []
-    for part in in_threads(decode, (entries[k : k + CHUNK] for k in range(0, len(entries), CHUNK))):
+    kept = _Kept(len(entries))
+    for part, pixels in spread(pieces, partial(_here, source, reader), partial(_there, source, reader), hire):
         seen += part
+        kept.add(part, pixels)
         if progress:
             progress("decoding", len(seen), len(entries))
+    files = [entry.file for entry, facts in zip(entries, seen) if isinstance(facts, Seen)]
+    kept.write(source, reader, files)
     return seen
 
 
-def _decode_one(source: Source, file: str, reader: Reader) -> Seen | str:
+def _here(source: Source, reader: Reader, piece: Sequence[Entry]) -> Result:
+    seen = [_see(source, reader, entry.file) for entry in piece]
+    return [one for one, _ in seen], alike([array for _, array in seen if array is not None])
+
+
+def _see(source: Source, reader: Reader, file: str) -> tuple[Seen | str, np.ndarray | None]:
     try:
-        array, facts = reader.inspect(source.read(file))
+        return see(reader, source.read(file))
     except UnreadableImage as error:
-        return error.message
-    content = hashlib.sha256(f"{array.shape} {array.itemsize} ".encode())
-    content.update(np.ascontiguousarray(array).data)
-    return Seen(facts.height, facts.width, array.shape[-1], facts.mode, facts.notes, content.hexdigest()[:32])
+        return error.message, None
 
 
-def _recall(memo: Path, count: int) -> list[Seen | str] | None:
-    try:
-        rows = json.loads(memo.read_bytes())
-        seen = [row if isinstance(row, str) else _seen(*row) for row in rows]
-        os.utime(memo)
-    except (OSError, ValueError, TypeError, LookupError):
-        return None  # not there, or damaged: what it held can be seen again
-    return seen if len(seen) == count else None
+def _there(source: Source, reader: Reader, ask: Ask, piece: Sequence[Entry]) -> Result:
+    """In another process; again here, where that one could not read a file."""
+    found, pixels = ask(0, [entry.file for entry in piece])
+    if None in found:
+        return _here(source, reader, piece)
+    return [one if isinstance(one, str) else _seen(*one) for one in found], pixels if pixels.size else None
 
 
 def _seen(height: int, width: int, channels: int, mode: str, notes: Sequence[str], content: str) -> Seen:
     return Seen(height, width, channels, mode, tuple(notes), content)
 
 
-def _remember(memo: Path, seen: Sequence[Seen | str]) -> None:
-    rows = [row if isinstance(row, str) else astuple(row) for row in seen]
-    try:
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(memo, json.dumps(rows))
-    except OSError:
-        return  # a full disk or a home that cannot be written to costs time at the next look, nothing else
-    prune(using=memo)
+class _Kept:
+    """The decoded pixels, as long as they are small and all of one shape."""
+
+    def __init__(self, count: int) -> None:
+        self.blocks: list[np.ndarray] | None = [] if count >= MANY else None
+        self.bytes = 0
+        self.most = min(KEPT, memory_budget())
+
+    def add(self, part: Sequence[Any], pixels: np.ndarray | None) -> None:
+        if self.blocks is None or all(isinstance(one, str) for one in part):
+            return
+        self.bytes += 0 if pixels is None else pixels.nbytes
+        if pixels is None or self.bytes > self.most or (self.blocks and pixels.shape[1:] != self.blocks[0].shape[1:]):
+            self.blocks = None
+        else:
+            self.blocks.append(pixels)
+
+    def write(self, source: Source, reader: Reader, files: Sequence[str]) -> None:
+        if not self.blocks:
+            return
+        shape = (len(files), *self.blocks[0].shape[1:])
+        try:
+            with aside(decoded_path(source, reader, files), shape) as file:
+                file.seek(HEADER)
+                for block in self.blocks:
+                    file.write(block.data)
+        except OSError:
+            return  # a full disk or a home that cannot be written to costs time later, nothing else

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foveal.data.sources.layout import arrange, problems, refuse_large, writable
+from foveal.data.sources.place import Place
 from foveal.errors import SourceError, UnreadableImage
 from foveal.types import Entry, Finding
 
@@ -48,6 +49,9 @@ class FolderSource:
                 return opened.read()
         except OSError as error:
             raise UnreadableImage(f"cannot be opened: {error.strerror or error}") from error
+
+    def place(self, file: str) -> Place:
+        return Place(f"{self.root}/{self.odd.get(file, file)}")
 
 
 @dataclass(slots=True)
