@@ -154,6 +154,8 @@ def training(
         "environment": environment(on),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if at.ready.plan:
+        info["plan"] = at.ready.plan.as_dict()
 
     def fill(folder: Path) -> None:
         write_atomic(folder / "recipe.json", chosen.model_dump_json(indent=2) + "\n")

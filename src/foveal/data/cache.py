@@ -40,8 +40,8 @@ def pixels(
 
     Kept in the cache folder as one .npy file, so the next call decodes nothing; images that `look` saw in the right
     size are there already. The array is in memory when it takes no more than 1 GiB and a quarter of what is available.
-    Otherwise it stays in that file: rows that are taken by number (`array[rows]`, `array.take`) are read from there, and the
-    process does not grow. On a full disk it is kept in memory alone, if it fits.
+    Otherwise it stays in that file: rows that are taken by number (`array[rows]`, `array.take`) are read from there,
+    and the process does not grow. On a full disk it is kept in memory alone, if it fits.
 
     Args:
         progress: is told `decoding`, and where the array stays on the disk its size.

@@ -39,7 +39,7 @@ Growth = tuple[tuple[float, float], ...]
 GROWTH: Growth = ((0.5, 0.625), (0.8, 0.8125))
 SMALLEST_GROWING = 24  # pixels
 STEPS = 400  # that batches are chosen for
-MOST_VALIDATION = 2_000
+MOST_VALIDATION = 1_000
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def flops_of(net: str, contract: InputContract, scale: float = 1.0) -> int:
 
 
 def _validation(dataset: Dataset) -> float | None:
-    """The usual share, but no more than 2,000 images: nothing is chosen on them, and they are lost to training."""
+    """The usual share, but no more than 1,000 images: nothing is chosen on them, and they are lost to training."""
     share = share_of(dataset, "validation", 0.15)
     pool = int((~np.isin(dataset.splits, ("test", "validation"))).sum())
     return None if share is None else round(min(share, MOST_VALIDATION / max(1, pool)), 6)

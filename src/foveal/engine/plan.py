@@ -180,7 +180,7 @@ class Planner:
         size = "×".join(map(str, (recipe.input.height, recipe.input.width)))
         as_they_are = (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all()
         passes = f"{recipe.epochs:g} epochs of {self.images:,} images at {rate:,.0f} images/s"
-        if float(recipe.epochs) >= most_epochs(self.images):
+        if float(recipe.epochs) >= round(most_epochs(self.images), 3):
             passes += "; more would hardly help, so the time is not used up"
         return (
             f"input {size}: {'the images as they are' if as_they_are else 'the largest side that the minutes allow'}",
