@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from foveal.engine.plan import Plan
     from foveal.engine.predictor import Predictor
     from foveal.engine.ready import Ready
+    from foveal.engine.team import Team
     from foveal.nets import Description, Layer
     from foveal.report import Report
 
@@ -136,37 +137,58 @@ def training(
         FovealError: as `train`, before the first event where the mistake can be known by then.
     """
     with extra("train"):
-        from foveal.engine.devices import environment
         from foveal.engine.predictor import network_for
-    from foveal.data import write_split
+        from foveal.engine.team import join
 
-    _refuse_taken(out)
-    at = _ready(source, task, recipe, net, device, minutes, began, progress, changes)
-    record, chosen, dataset, on = at.task, at.ready.recipe, at.ready.dataset, at.device
-    network = network_for(chosen, record, dataset.labels, at.module)
+    team, path = join(), Path()
+    with team.after_lead():
+        if team.lead:
+            _refuse_taken(out)
+        if team.size > 1 and minutes is not None:
+            raise RecipeError(
+                "The minutes are those of one process on its own: several cannot measure the machine together.",
+                remedy="Train without --minutes; or once with it in one process, and give that run's recipe.json to "
+                "several: --recipe RUN/recipe.json",
+            )
+        at = _ready(source, task, recipe, net, device, minutes, began, progress, changes)
+        network = network_for(at.ready.recipe, at.task, at.ready.dataset.labels, at.module)
+        if team.lead:
+            path = _new_run(out, at)
+    path = Path(team.tell(str(path)))
+    _agree(team, at.ready.recipe, at.ready.dataset)
+    told = at.ready.plan.reasons if at.ready.plan else ()
+    notes = (*told, *_noted(at.ready.dataset))
+    places = at.ready.dataset, at.ready.pixels, network, at.device, save_every, notes
+    return _events(Run(path), at.task, at.ready.recipe, *places)
+
+
+def _new_run(out: str | Path | None, at: "_Prepared") -> Path:
+    """The folder of a new run, with what is known before training."""
+    from foveal.data import write_split
+    from foveal.engine.devices import environment
+
+    dataset = at.ready.dataset
     path = Path(out) if out is not None else free_run_path(Path("runs"), dataset.source.name)
     info = {
-        "task": task,
+        "task": at.task.name,
         "source": dataset.source.spec,
         "source_name": dataset.source.name,
         "labels": list(dataset.labels),
         "fingerprint": dataset.fingerprint,
-        "environment": environment(on),
+        "environment": environment(at.device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if at.ready.plan:
         info["plan"] = at.ready.plan.as_dict()
 
     def fill(folder: Path) -> None:
-        write_atomic(folder / "recipe.json", chosen.model_dump_json(indent=2) + "\n")
+        write_atomic(folder / "recipe.json", at.ready.recipe.model_dump_json(indent=2) + "\n")
         write_atomic(folder / "run.json", json.dumps(info, indent=2) + "\n")
         write_split(dataset, folder / "split.csv")
 
     _refuse_taken(path)
     write_folder(path, fill)
-    told = at.ready.plan.reasons if at.ready.plan else ()
-    notes = (*told, *_noted(dataset))
-    return _events(Run(path), record, chosen, dataset, at.ready.pixels, network, on, save_every, notes)
+    return path
 
 
 def train(
@@ -222,17 +244,21 @@ def resuming(
     with extra("train"):
         from foveal.engine.devices import choose_device, environment
         from foveal.engine.predictor import network_for
+        from foveal.engine.team import join
     from foveal.data.cache import pixels
 
-    run = Run.open(run)
-    was = run.info["environment"]
-    on = choose_device(device or was["device"], was["threads"])
-    record, dataset = _task_and_data(run, progress)
-    network = network_for(run.recipe, record, dataset.labels, net)
+    team = join()
+    with team.after_lead():
+        run = Run.open(run)
+        was = run.info["environment"]
+        on = choose_device(device or was["device"], was["threads"])
+        record, dataset = _task_and_data(run, progress)
+        network = network_for(run.recipe, record, dataset.labels, net)
+        array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
+    _agree(team, run.recipe, dataset)
     now = environment(on)
     changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now.get(key)]
     notes = (f"the result can differ in the last bits: {'; '.join(changed)}",) if changed else ()
-    array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
     return _events(run, record, run.recipe, dataset, array, network, on, save_every, notes)
 
 
@@ -259,9 +285,13 @@ def evaluate(
     *,
     net: "nn.Module | None" = None,
     progress: Progress | None = None,
+    on_report: "Callable[[Report], object]" = lambda report: None,
     verb: str = "evaluate",
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
+
+    Args:
+        on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
         RunError: training has not finished, or the images have changed since.
@@ -294,14 +324,29 @@ def evaluate(
         history=run.history(),
     )
     report.write(run.report)
-    thumbnails = {mistake.file: _thumbnail(dataset, record, mistake.file) for mistake in measurement.mistakes}
+    on_report(report)
+    rows = {dataset.files[row]: row for row in dataset.rows("test")} if measurement.mistakes else {}
+    thumbnails = {
+        mistake.file: _thumbnail(dataset, record, array, run.recipe.input, rows[mistake.file])
+        for mistake in measurement.mistakes
+    }
     write_page(report, thumbnails, run.report / "report.html")
     return report
 
 
-def report_of(run: str | Path | Run, *, net: "nn.Module | None" = None) -> "Report":
+def report_of(
+    run: str | Path | Run,
+    *,
+    net: "nn.Module | None" = None,
+    progress: Progress | None = None,
+    on_report: "Callable[[Report], object]" = lambda report: None,
+) -> "Report":
     """The report that a finished run has; where it has none yet, or one of another recipe, made
-    now, as the end of training."""
+    now, as the end of training.
+
+    Args:
+        on_report: is shown the report as soon as it is there, as in `evaluate`.
+    """
     with extra("train"):
         from foveal.report import Report
 
@@ -309,8 +354,9 @@ def report_of(run: str | Path | Run, *, net: "nn.Module | None" = None) -> "Repo
     path = run.report / "report.json"
     report = Report.read(path) if path.is_file() else None
     if report and report.recipe == run.recipe.model_dump(mode="json"):
+        on_report(report)
         return report
-    return evaluate(run, net=net, verb="train")
+    return evaluate(run, net=net, progress=progress, on_report=on_report, verb="train")
 
 
 def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str = "auto") -> "Predictor":
@@ -454,25 +500,40 @@ def _events(
     save_every: float,
     notes: tuple[str, ...] = (),
 ) -> Iterator[Event]:
+    from foveal.engine.team import join
     from foveal.engine.train import TrainingSet, train
 
     data = TrainingSet(array, dataset.targets, dataset.rows("train"), dataset.rows("validation"), dataset.files)
-    events = train(network, task.answer, recipe, data, run, device, save_every)
+    events = train(network, task.answer, recipe, data, run, device, save_every, join())
     started = next(events)
     assert isinstance(started, Started)
     yield replace(started, notes=notes + started.notes)
     yield from events
 
 
+def _agree(team: "Team", recipe: Recipe, dataset: Dataset) -> None:
+    """
+    Raises:
+        RunError: not every process of the team learns the same from the same images.
+    """
+    team.agree(recipe.model_dump_json(), "their recipe")
+    team.agree(dataset.fingerprint, "their images")
+
+
 def _finish(events: Iterator[Event], net: Any, on_event: Callable[[Event], object]) -> Run:
     """Run a training to its end and evaluate it, unless that was done before."""
+    from foveal.engine.team import join
+
     run = None
     for event in events:
         if isinstance(event, Started):
             run = Run(event.run)
         on_event(event)
     assert run is not None
-    report_of(run, net=_net_of(net, run.recipe)[0])
+    team = join()
+    with team.after_lead():
+        if team.lead:
+            report_of(run, net=_net_of(net, run.recipe)[0])
     return run
 
 
@@ -546,8 +607,11 @@ def _examples(dataset: Dataset, array: np.ndarray, split: Any) -> Examples:
     return Examples([dataset.files[row] for row in rows], PixelRows(array, rows), dataset.targets[rows])
 
 
-def _thumbnail(dataset: Dataset, task: Task, file: str) -> np.ndarray:
-    image = task.reader.read(dataset.source.read(file))
+def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:
+    """The whole image, small: from the pixels, where they are all of it, so that the source stays closed (to list an
+    archive of 60,000 files again takes most of a second), otherwise from its file."""
+    whole = (*dataset.sizes[row], dataset.channels) == (contract.height, contract.width, contract.channels)
+    image = array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
     scale = min(1.0, THUMBNAIL_SIDE / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")

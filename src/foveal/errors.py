@@ -9,16 +9,20 @@ FovealError
 ├── RecipeError         a recipe or an option with an impossible value
 ├── RunError            a run folder: missing, already there, damaged, of other data
 ├── TrainingError       training cannot go on
-│   └── NonFiniteLoss   the loss became NaN or infinite; names the batch
+│   ├── NonFiniteLoss   the loss became NaN or infinite; names the batch
+│   ├── ProcessLost     another process that trains the same network ended
+│   └── LeadEnded       the first of such processes has stopped, and has said why
 └── MissingExtra        a verb needs a package that is not installed
 """
 
 __all__ = [
     "FovealError",
+    "LeadEnded",
     "MissingExtra",
     "NetError",
     "NonFiniteLoss",
     "OfflineError",
+    "ProcessLost",
     "RecipeError",
     "RunError",
     "SourceError",
@@ -79,6 +83,14 @@ class TrainingError(FovealError):
 
 class NonFiniteLoss(TrainingError):
     """The loss became NaN or infinite; the message names epoch, step and images of the batch."""
+
+
+class ProcessLost(TrainingError):
+    """Another of the processes that train one network together ended, or cannot be reached."""
+
+
+class LeadEnded(TrainingError):
+    """The first of the processes that train one network together has stopped, and has told the user why."""
 
 
 class MissingExtra(FovealError):

@@ -97,7 +97,10 @@ class Recipe(BaseModel):
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's β₂")
     epsilon: float = Field(default=1e-7, gt=0, description="Adam's ε")
     weight_decay: float = Field(
-        default=0.0, ge=0, description="on weights of two or more dimensions; decoupled for Adam (AdamW), L2 for SGD"
+        default=0.0,
+        ge=0,
+        description="on weights of two or more dimensions; decoupled for Adam (AdamW), L2 for SGD; with Muon decoupled "
+        "and on the output layer alone",
     )
     schedule: Literal["constant", "cosine", "linear"] = Field(
         default="constant", description="of the learning rate, to zero"
@@ -131,6 +134,11 @@ class Recipe(BaseModel):
     seed: int = Field(
         default=0, ge=0, lt=2**63, description="of split, initial weights, order, augmentation and dropout"
     )
+
+    @field_validator("epochs")
+    @classmethod
+    def _plain(cls, epochs: float) -> int | float:
+        return int(epochs) if epochs == int(epochs) else epochs
 
     @field_validator("growth")
     @classmethod

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from foveal.data import cache, look, machine
+from foveal.data.arrays import HEADER, FilePixels, aside, stored
 from foveal.data.cache import pixel_bytes, pixels
 from foveal.errors import SourceError
 from foveal.readers import ImageReader
@@ -112,9 +113,7 @@ def test_a_full_disk_falls_back_to_memory(dataset: Dataset, folder: Path, monkey
     assert np.array_equal(pixels(dataset, READER, CONTRACT), expected(dataset))
     assert list(folder.iterdir()) == []
     on_disk(monkeypatch)
-    with pytest.raises(
-        SourceError, match=r"take 0\.0 GB, too much for the memory, and .* \(No space left on device\)"
-    ):
+    with pytest.raises(SourceError, match=r"take 0\.0 GB, too much for the memory, and .* \(No space left on device\)"):
         pixels(dataset, READER, CONTRACT)
     assert list(folder.iterdir()) == []
 
@@ -213,3 +212,79 @@ def test_memory_budget_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.memory_budget() == 512_000
     monkeypatch.delattr(os, "sysconf")
     assert machine.memory_budget() == 1 << 30
+
+
+def test_rows_from_the_disk_are_what_an_array_would_give(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (50, 4, 3, 1), dtype=np.uint8)
+    with aside(tmp_path / "p.npy", array.shape) as file:
+        file.seek(HEADER)
+        file.write(array.tobytes())
+    found = stored(tmp_path / "p.npy", array.shape, in_memory=False)
+    assert isinstance(found, FilePixels)
+    for rows in ([], [3], [3, 4, 5, 9, 8, 7, 0, 49, 49], [-1, -50], np.arange(50)):
+        chosen = np.asarray(rows, np.int64)
+        for got in (found[chosen], np.take(found, chosen, axis=0), found[chosen.astype(np.int32)]):
+            assert type(got) is np.ndarray
+            assert np.array_equal(got, array[chosen])
+    assert np.array_equal(found, array)
+    assert np.array_equal(found[5:9], array[5:9])
+    assert np.array_equal(found[5:9][np.array([1, 2])], array[6:8])
+    assert np.array_equal(found[7], array[7])
+    assert np.array_equal(found[array[:, 0, 0, 0] > 99], array[array[:, 0, 0, 0] > 99])
+    assert found[2, 1, 1, 0] == array[2, 1, 1, 0]
+    assert found.mean() == array.mean()
+    for rows in ([50], [-51]):
+        with pytest.raises(IndexError):
+            found[np.array(rows)]
+    assert stored(tmp_path / "p.npy", (50, 4, 3, 3), in_memory=False) is None
+    copy = stored(tmp_path / "p.npy", array.shape, in_memory=True)
+    assert type(copy) is np.ndarray
+    copy += 1  # this process's alone
+    assert np.array_equal(found, array)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says which pages are mapped")
+def test_an_epoch_from_the_disk_maps_nothing(tmp_path: Path) -> None:
+    """64 MB read row by row in a process of its own: it grows by less than a tenth of that."""
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from foveal.data.arrays import aside, stored
+from foveal.data.batches import batches
+shape = (1000, 160, 134, 3)
+with aside(Path(sys.argv[1]), shape):
+    pass
+array = stored(Path(sys.argv[1]), shape, in_memory=False)
+def run(**options):
+    targets, rows = np.zeros(1000), np.arange(1000)
+    return sum(len(chosen) for chosen, _, _ in batches(array, targets, rows, batch_size=10, seed=0, **options))
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def largest():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
+assert run(epoch=0, start_step=90) == 100
+before = resident()
+assert run(epoch=0) == run(epoch=1, shuffle=False) == 1000
+print(largest() - before)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "p.npy")], capture_output=True, text=True, check=True
+    )
+    assert int(told.stdout) < 6.4e6, told.stdout
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(
+    dataset: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_disk(monkeypatch)
+    monkeypatch.setattr(cache, "free_disk", lambda path: 5_000)
+    told: list[object] = []
+    with pytest.raises(SourceError, match=r"take 0\.0 GB, .* has no room for them \(0\.0 GB are free\)"):
+        pixels(dataset, READER, CONTRACT, progress=lambda *step: told.append(step))
+    assert told == []
+    assert not folder.exists()
+
+
+def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    assert machine.free_disk(tmp_path / "a" / "b") == machine.free_disk(tmp_path) > 0

@@ -1,7 +1,6 @@
 """What `look` says of images: counts, findings, groups, and that a second look decodes nothing."""
 
 import io
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -223,16 +222,52 @@ def test_a_second_look_decodes_nothing(empty_cache: Path) -> None:
     assert len(source.reads) == 3 * len(source.images)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"[[1, 2]]", b"null", b"\xff\xfe", b'[{"a": 1}]'])
-def test_a_damaged_memory_is_made_again(empty_cache: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "other columns", "pickle"])
+def test_a_damaged_memory_is_made_again(empty_cache: Path, damage: str) -> None:
     source = simple()
     first = look(source, TASK)
     (memo,) = (empty_cache / "looks").iterdir()
     whole = memo.read_bytes()
-    assert len(json.loads(whole)) == 8
-    memo.write_bytes(damage)
-    assert look(source, TASK).fingerprint == first.fingerprint
-    assert memo.read_bytes() == whole
+    if damage == "other columns":
+        np.savez(memo, files=np.zeros(3, np.uint8))
+    elif damage == "pickle":
+        np.savez(memo, told=np.array([{}], dtype=object), allow_pickle=True)
+    else:
+        middle = whole.index(b'"labels"')
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        memo.write_bytes({"empty": b"", "text": b"{}", "cut": whole[:-100], "flipped": flipped}[damage])
+    source.reads.clear()
+    again = look(source, TASK)
+    assert len(source.reads) == 8
+    assert again.fingerprint == first.fingerprint
+    source.reads.clear()
+    look(source, TASK)
+    assert source.reads == []
+
+
+def test_everything_is_remembered() -> None:
+    images: dict[str, tuple[str, SplitName | None, bytes | np.ndarray]] = {
+        f"{split}/{cell}/{k}\n": (cell, split, IMAGES[k % 7 + 7 * (cell == "b")])
+        for k, split in enumerate(("train", "validation", "test", "train"))
+        for cell in "ab"
+    }
+    images["train/b/bad"] = ("b", "train", b"no image")
+    first, second = (look(memory(images), TASK) for _ in range(2))
+    for name in ("files", "labels", "channels", "modes", "findings", "fingerprint", "given"):
+        assert getattr(first, name) == getattr(second, name), name
+    for name in ("targets", "groups", "splits", "sizes"):
+        one, other = getattr(first, name), getattr(second, name)
+        assert np.array_equal(one, other), name
+        assert one.dtype == other.dtype, name
+
+
+def test_what_is_remembered_belongs_to_a_task() -> None:
+    class Backwards(Label):
+        def labels(self, cells: Sequence[str]) -> tuple[str, ...]:
+            return super().labels(cells)[::-1]
+
+    assert look(simple(), TASK).labels == ("a", "b")
+    assert look(simple(), replace(TASK, answer=Backwards())).labels == ("b", "a")
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """Folders, archives and built-in sets: which file is an image of which class, and what is said of the rest."""
 
 import io
+import json
 import os
 import tarfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from foveal.data import machine, open_source
 from foveal.data.sources import archive, layout
 from foveal.data.sources.layout import arrange
+from foveal.data.sources.place import Located, Place, read_place
 from foveal.errors import SourceError, UnreadableImage
 from foveal.types import Entry, Finding, Source
 
@@ -292,6 +295,53 @@ def test_damaged_archives(tmp_path: Path, name: str) -> None:
         path.write_bytes(broken)
         with pytest.raises(SourceError, match=r"damaged or cut off, or another file"):
             open_source(path)
+    if name == ZIP:  # its end is whole, its directory is not: that is read when it is needed
+        path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x03"))
+        with pytest.raises(SourceError, match=r"damaged or cut off, or another file"):
+            open_source(path).entries()
+
+
+@pytest.mark.parametrize("kind", ["folder", ZIP, "stored.zip", *TARS])
+def test_places_hold_what_the_source_reads(tmp_path: Path, kind: str) -> None:
+    files = {name: data * 500 for name, data in FILES.items()}
+    path = fill(tmp_path / "photos", files) if kind == "folder" else tmp_path / kind
+    if kind in TARS:
+        make_tar(path, TARS[kind], files.items())
+    elif kind != "folder":
+        with zipfile.ZipFile(
+            path, "w", zipfile.ZIP_STORED if kind.startswith("stored") else zipfile.ZIP_DEFLATED
+        ) as opened:
+            for name, data in files.items():
+                opened.writestr(name, data)
+    source = open_source(path)
+    assert isinstance(source, Located)
+    for name, data in files.items():
+        place = source.place(name)
+        if kind in ("photos.tar", "folder", ZIP, "stored.zip"):
+            assert place is not None
+            assert read_place(Place(*json.loads(json.dumps(place)))) == data
+        else:
+            assert place is None  # compressed as a whole
+
+
+def test_places_that_are_not_what_they_were(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", [("cat/1.png", bytes(5000))])
+    source = open_source(path)
+    assert isinstance(source, Located)
+    place = source.place("cat/1.png")
+    assert place is not None
+    wrong = {"offset": place.offset + 1, "size": 10**6, "checksum": 1, "whole": 4000, "path": str(tmp_path / "none")}
+    for field, value in wrong.items():
+        with pytest.raises((OSError, ValueError, zlib.error)):
+            read_place(place._replace(**{field: value}))
+    with pytest.raises(UnreadableImage, match="too large"):
+        read_place(place._replace(whole=1 << 40))
+    encrypted = bytearray(path.read_bytes())
+    encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(encrypted)
+    again = open_source(path)
+    assert isinstance(again, Located)
+    assert again.place("cat/1.png") is None
 
 
 def test_archive_type_is_told_by_content(tmp_path: Path) -> None:

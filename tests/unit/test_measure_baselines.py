@@ -1,7 +1,5 @@
 """The guesses that a network must beat."""
 
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from foveal.answers.label import softmax
 from foveal.measure import baselines
 from foveal.measure.baselines import BASELINES, baseline_outputs, shrink, stratified
+from foveal.measure.logistic import fit_logistic, logits_of
 from foveal.task import Examples
 
 
@@ -37,13 +37,32 @@ def test_majority_says_the_most_frequent_label_of_train() -> None:
     np.testing.assert_allclose(np.exp(outputs[0]), [2 / 6, 0, 3 / 6, 1 / 6])
 
 
-def test_linear_pixels_is_scikit_learns_own_pipeline(digits: tuple[Examples, Examples]) -> None:
-    train, test = digits
-    outputs = baseline_outputs(test, train, 10, seed=0)["linear_pixels"]
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100, tol=1e-3))
-    model.fit(train.pixels.reshape(1000, 64), train.targets)
-    assert (outputs.argmax(axis=1) == model.predict(test.pixels.reshape(-1, 64))).mean() > 0.995
-    assert 0.88 < (outputs.argmax(axis=1) == test.targets).mean() < 0.96
+@pytest.mark.parametrize("kept", [range(10), [3, 8]], ids=["ten labels", "two labels"])
+def test_linear_pixels_is_scikit_learns_logistic_regression(digits: tuple[Examples, Examples], kept: list[int]) -> None:
+    train, test = (
+        examples(some.pixels[mine], some.targets[mine])
+        for some in digits
+        for mine in [np.flatnonzero(np.isin(some.targets, kept))]
+    )
+    outputs = baseline_outputs(test, train, 10, seed=0)["linear_pixels"][:, kept]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000, tol=1e-8))
+    model.fit(train.pixels.reshape(len(train.targets), 64), train.targets)
+    expected = model.predict_proba(test.pixels.reshape(-1, 64))
+    np.testing.assert_allclose(softmax(outputs), expected, atol=2e-4)
+    assert np.isneginf(baseline_outputs(test, train, 11, seed=0)["linear_pixels"][:, 10]).all()
+
+
+def test_logistic_regression_where_a_column_is_twice_there_and_images_are_fewer_than_numbers() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(12, 30))
+    features[:, 1] = features[:, 0]
+    targets = np.arange(12) % 3
+    weights = fit_logistic(features, targets, 3)
+    model = LogisticRegression(max_iter=10_000, tol=1e-8).fit(features, targets)
+    np.testing.assert_allclose(weights[:-1], model.coef_.T, atol=1e-3)
+    np.testing.assert_allclose(weights[-1] - weights[-1].mean(), model.intercept_ - model.intercept_.mean(), atol=1e-3)
+    np.testing.assert_allclose(logits_of(weights, features), features @ weights[:-1] + weights[-1])
+    assert (weights == fit_logistic(features, targets, 3)).all()
 
 
 def test_two_labels_of_four_and_constant_pixels() -> None:
@@ -55,12 +74,10 @@ def test_two_labels_of_four_and_constant_pixels() -> None:
     assert np.isneginf(outputs[:, [0, 2]]).all()
 
 
-def test_no_warning_leaves_an_unconverged_fit() -> None:
+def test_labels_that_say_nothing_of_the_images_give_no_warning() -> None:
     rng = np.random.default_rng(0)
     noise = examples(rng.integers(0, 256, (300, 8, 8, 3), dtype=np.uint8), rng.integers(0, 5, 300))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert set(baseline_outputs(noise, noise, 5, seed=0)) == set(BASELINES)
+    assert set(baseline_outputs(noise, noise, 5, seed=0)) == set(BASELINES)
 
 
 def test_what_cannot_be_fitted_is_left_out() -> None:
@@ -101,7 +118,7 @@ def test_stratified_depends_on_the_seed() -> None:
 def test_shrink_by_whole_areas_is_the_mean_of_blocks() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
     expected = pixels.reshape(3, 8, 4, 8, 2, 3).mean(axis=(2, 4))  # N h w C
-    np.testing.assert_allclose(shrink(pixels).reshape(3, 3, 8, 8), expected.transpose(0, 3, 1, 2), rtol=1e-5)
+    np.testing.assert_allclose(shrink(pixels).reshape(3, 8, 8, 3), expected, rtol=1e-5)
 
 
 def test_shrink_by_part_areas_is_the_mean_of_blocks_of_pixels_cut_in_halves() -> None:

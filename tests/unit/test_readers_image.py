@@ -418,7 +418,10 @@ def test_geometry_maps_the_corners(height: int, width: int, target: tuple[int, i
         assert top <= near
         assert right >= target[1] - near
         assert bottom >= target[0] - near
-        assert geometry.scale_x == geometry.scale_y
+        parts = target[1] / geometry.scale_x, target[0] / geometry.scale_y
+        scale = max(target[1] / width, target[0] / height)
+        assert np.allclose(parts, np.round(parts))  # whole pixels, less than two off the right shape
+        assert max(abs(parts[0] - target[1] / scale), abs(parts[1] - target[0] / scale)) < 2
         assert np.allclose([left + right, top + bottom], [target[1], target[0]])
         assert min(right - left - target[1], bottom - top - target[0]) <= near
     else:  # lies inside, and touches in one direction

@@ -3,7 +3,7 @@
 import gc
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,7 +137,7 @@ def train(
             autocompletion=_completed(*NETS),
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training images, such as 1.5.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     validation: Annotated[
         float | None, typer.Option(metavar="F", help="Share of the non-test images held out for validation.")
@@ -168,7 +168,7 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     changes = {name: value for name, value in flags.items() if value is not None} | _settings(settings or [])
     places = {"out": out, "device": device or "auto", "save_every": save_every}
-    with show.working(f"looking at {source}") as progress:
+    with _uncollected(), show.working(f"looking at {source}") as progress:
         options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
         events = training(source, task=task, **options, **places, **changes)
     _train(events, as_json)
@@ -201,7 +201,7 @@ def plan(
     from foveal.cli import BEGAN, show
 
     options = {"minutes": minutes, "task": task, "net": net, "device": device or "auto", "began": BEGAN}
-    with show.working(f"looking at {source}") as progress:
+    with _uncollected(), show.working(f"looking at {source}") as progress:
         planned = plan(source, progress=progress, **options, **_settings(settings or []))
     show.json_object(planned.as_dict()) if as_json else show.plan(planned)
 
@@ -216,7 +216,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
     from foveal.api import resuming
     from foveal.cli import show
 
-    with show.working(f"opening {run}") as progress:
+    with _uncollected(), show.working(f"opening {run}") as progress:
         events = resuming(run, device=device, save_every=save_every, progress=progress)
     _train(events, as_json)
 
@@ -231,9 +231,8 @@ def evaluate(run: RUN, as_json: JSON = False) -> None:
     from foveal.api import evaluate
     from foveal.cli import show
 
-    with show.working(f"evaluating {run}") as progress:
-        report = evaluate(run, progress=progress)
-    show.json_object(report.as_dict()) if as_json else show.report(report, run)
+    report = _measured(evaluate, run, f"evaluating {run}", as_json)
+    show.json_object(report.as_dict()) if as_json else show.page(run)
 
 
 @app.command(
@@ -295,8 +294,8 @@ def describe(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """What is imported inside stays for good. The garbage collector would walk all that torch makes again and again,
-    and once more at exit: 2.7 s of processor time for `import torch` and out again, 2.1 s so."""
+    """What is imported and loaded inside stays for good. The garbage collector would walk all that torch makes again
+    and again, and once more at exit: 2.7 s of processor time for `import torch` and out again, 2.1 s so."""
     gc.disable()
     try:
         yield
@@ -308,14 +307,32 @@ def _uncollected() -> Iterator[None]:
 def _train(events: Any, as_json: bool) -> None:
     """Show the events, let Ctrl-C stop between two steps, then evaluate what was trained."""
     from foveal.api import report_of
-    from foveal.cli import show
+    from foveal.cli import follower, show
 
+    if follower():
+        if not show.following(events):
+            raise typer.Exit(INTERRUPTED)
+        return
     run = show.training(events)
     if run is None:
         raise typer.Exit(INTERRUPTED)
-    with show.working("measuring on the test images"):
-        report = report_of(run)
-    show.json_object({"run": str(run), "report": report.as_dict()}) if as_json else show.report(report, run)
+    report = _measured(report_of, run, "measuring on the test images", as_json)
+    show.json_object({"run": str(run), "report": report.as_dict()}) if as_json else show.page(run)
+
+
+def _measured(measure: Callable[..., Any], run: Path, message: str, as_json: bool) -> Any:
+    """The report; its scores are shown as soon as they are known, before the page is drawn."""
+    from foveal.cli import show
+
+    with _uncollected(), ExitStack() as waiting:
+        progress = waiting.enter_context(show.working(message))
+
+        def told(report: Any) -> None:
+            waiting.close()
+            if not as_json:
+                show.scores(report)
+
+        return measure(run, progress=progress, on_report=told)
 
 
 def _settings(texts: list[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Started, Step
 from foveal.report import Report
 from foveal.run import Run
@@ -29,10 +30,12 @@ __all__ = [
     "answered",
     "data",
     "description",
+    "following",
     "json_object",
+    "page",
     "plan",
     "predicting",
-    "report",
+    "scores",
     "training",
     "working",
 ]
@@ -148,6 +151,26 @@ def training(events: Iterator[Event]) -> Path | None:
     return started.run
 
 
+def following(events: Iterator[Event]) -> bool:
+    """Take part in a training that another process shows, to its end; or False when that one stopped on Ctrl-C."""
+    asked = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    try:
+        for _ in events:
+            pass
+    except LeadEnded:
+        if not asked:
+            raise
+        return False
+    return True
+
+
 def _introduce(started: Started) -> None:
     recipe = Run(started.run).recipe
     err.print(
@@ -194,23 +217,27 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
         err.print(f"stopped early: no better epoch on validation since {event.kept}")
 
 
-def report(report: Report, run: Path) -> None:
-    """The table of `evaluate`, and where the page is."""
+def scores(report: Report) -> None:
+    """The tables of `evaluate`."""
     table = Table(
         "", *(name.replace("_", " ") for name in report.headline), box=None, header_style="bold", pad_edge=False
     )
-    for name, scores in {"this network": report.scores, **report.baselines}.items():
-        cells = [_score(scores[score]) if score in scores else "" for score in report.headline]
+    for name, row in {"this network": report.scores, **report.baselines}.items():
+        cells = [_score(row[score]) if score in row else "" for score in report.headline]
         table.add_row(name.replace("_", " "), *cells, style="bold" if name == "this network" else "")
     out.print(table)
     out.print()
     labels = Table("label", "precision", "recall", "f1", "images", box=None, header_style="bold", pad_edge=False)
-    for name, scores in report.per_label.items():
-        cells = [_score(scores[key]) if key in scores else "–" for key in ("precision", "recall", "f1")]
-        labels.add_row(escape(name), *cells, str(scores["support"]))
+    for name, row in report.per_label.items():
+        cells = [_score(row[key]) if key in row else "–" for key in ("precision", "recall", "f1")]
+        labels.add_row(escape(name), *cells, str(row["support"]))
     out.print(labels)
     first = report.scores[report.headline[0]]
     out.print(f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}", style="dim")
+
+
+def page(run: Path) -> None:
+    """Where the page of a report is."""
     out.print(f"report: [bold]{escape(str(run / 'report' / 'report.html'))}[/]", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,7 +69,7 @@ class FilePixels(np.memmap):
         out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         size = out[:1].nbytes
         starts = np.flatnonzero(np.diff(chosen, prepend=-2) != 1).tolist()
-        for start, end in zip(starts, [*starts[1:], len(chosen)], strict=True):
+        for start, end in pairwise([*starts, len(chosen)]):
             _read_into(self.handle, self.offset + int(chosen[start]) * size, out[start:end])
         return out
 

@@ -1,12 +1,16 @@
 """Batches of prepared pixels. Their order is a function of seed and epoch, and of nothing that was drawn before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 __all__ = ["batches", "order", "steps_in_epoch"]
+
+
+def _whole(count: int) -> slice:
+    return slice(count)
 
 
 def order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -30,6 +34,7 @@ def batches(
     epoch: int,
     start_step: int = 0,
     shuffle: bool = True,
+    part: Callable[[int], slice] = _whole,
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
     """One epoch over `rows`; the last batch may be smaller, or larger by one (see `steps_in_epoch`).
 
@@ -41,14 +46,16 @@ def batches(
         targets: (N,) or (N, …).
         rows: which of the N take part, in their order when not shuffled.
         start_step: batches to leave out at the start.
+        part: which rows of a batch of so many to take the images and targets of.
 
     Yields:
-        (B,) row numbers; (B, C, H, W) uint8 images, contiguous as channels_last; (B, …) targets.
+        (B,) row numbers of the whole batch; (B, C, H, W) uint8 images, contiguous as channels_last; (B, …) targets.
     """
     sequence = rows[order(len(rows), seed, epoch)] if shuffle else rows
     steps = steps_in_epoch(len(sequence), batch_size)
     for step in range(start_step, steps):
         end = (step + 1) * batch_size if step + 1 < steps else None
         chosen = sequence[step * batch_size : end]
-        images = torch.from_numpy(np.take(pixels, chosen, axis=0))
-        yield chosen, images.permute(0, 3, 1, 2), torch.from_numpy(np.take(targets, chosen, axis=0))
+        taken = chosen[part(len(chosen))]
+        images = torch.from_numpy(np.take(pixels, taken, axis=0))
+        yield chosen, images.permute(0, 3, 1, 2), torch.from_numpy(np.take(targets, taken, axis=0))

@@ -32,7 +32,7 @@ def memo_path(source: Source, task: Task) -> Path:
 def recall(path: Path, source: Source, task: Task) -> Dataset | None:
     """None where nothing is remembered, or what is there is damaged: what it held can be seen again."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             columns = {name: kept[name] for name in kept.files}
         os.utime(path)
         told = json.loads(columns["told"].tobytes())

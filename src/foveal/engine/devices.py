@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from foveal.engine.team import join, local_rank
 from foveal.errors import RecipeError
 
 __all__ = ["Device", "choose_device", "environment", "resolve_precision"]
@@ -24,15 +25,23 @@ class Device:
 def choose_device(request: str = "auto", threads: int | None = None) -> Device:
     """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; sets torch's thread count when one is given.
 
+    Of several processes on a machine each gets a GPU of its own.
+
     Raises:
         RecipeError: the device is unknown or not there.
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    number = local_rank()
     if request == "auto":
-        request = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        mps = torch.backends.mps.is_available() and number is None  # gloo does not speak for it
+        request = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    if request == "cuda" and number is not None:
+        request = f"cuda:{number}"
     try:
         device = torch.device(request)
+        if device.type == "cuda" and number is not None:
+            torch.cuda.set_device(device)  # NCCL speaks for the one that is set
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
@@ -67,6 +76,7 @@ def environment(device: Device) -> dict[str, Any]:
         "device": device.torch.type,
         "device_name": device.name,
         "threads": device.threads,
+        "processes": join().size,
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{package: version(package) for package in packages},

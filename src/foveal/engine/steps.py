@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from foveal.engine.augment import augment, resized
 from foveal.engine.devices import Device
 from foveal.engine.optimise import learning_rate
 from foveal.engine.state import State
+from foveal.engine.team import ALONE, Team
+from foveal.engine.whole_batch import WholeBatch, whole_batch
 from foveal.errors import NonFiniteLoss
 from foveal.events import Step
 from foveal.nets.layers import Network
@@ -21,7 +23,7 @@ from foveal.task import Answer
 
 __all__ = ["Steps", "TrainingSet"]
 
-FITTED_ON = 2_000  # images that whitening is found from
+FITTED_ON = 4_000_000, 2_000  # pixels and images, at most, that whitening is found from
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,7 @@ class Steps:
     data: TrainingSet
     device: Device
     state: State
+    team: Team = field(default=ALONE, kw_only=True)
 
     @property
     def steps(self) -> int:
@@ -77,13 +80,15 @@ class Steps:
 
     def fit(self) -> None:
         """Find the weights that are not trained, from training images in the order of the first epoch."""
-        rows = self.data.train[order(len(self.data.train), self.recipe.seed, 0)][:FITTED_ON]
-        images = torch.from_numpy(self.data.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
-        self.network.fit(images.to(self.device.torch))
+        pixels, images = FITTED_ON
+        count = max(1, min(images, pixels // int(np.prod(self.data.pixels.shape[1:3]))))
+        rows = self.data.train[order(len(self.data.train), self.recipe.seed, 0)][:count]
+        chosen = torch.from_numpy(self.data.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
+        self.network.fit(chosen.to(self.device.torch))
 
     def epoch(self) -> Iterator[Step]:
         """The rest of the epoch that the state is in, a step at a time."""
-        recipe, state, data = self.recipe, self.state, self.data
+        recipe, state, data, part = self.recipe, self.state, self.data, self.team.taken
         self.network.train()
         for rows, images, targets in batches(
             data.pixels,
@@ -93,16 +98,18 @@ class Steps:
             seed=recipe.seed,
             epoch=state.epoch,
             start_step=state.step,
+            part=part,
         ):
             if self.done == self.total:
                 return
-            images = augment(images.to(self.device.torch), rows, recipe, state.epoch)
+            images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)
             images = resized(images, recipe, self.done / self.total)
-            outputs, loss = self._learn(images, targets.to(self.device.torch))
+            self.team.go_on()
+            outputs, loss = self._learn(images, targets.to(self.device.torch), len(rows))
             if not math.isfinite(loss):
                 raise self._non_finite(loss, rows)
             state.step += 1
-            state.add(len(rows), {"loss": loss, **self.answer.score(outputs, targets.numpy())})
+            state.add(len(rows), {"loss": loss, **self.answer.score(outputs, data.targets[rows])})
             means = state.means()
             yield Step(state.epoch, state.step, means.pop("loss"), means)
 
@@ -120,21 +127,32 @@ class Steps:
         """What to do when the loss is not finite."""
         return "Train again with a lower learning rate: --set learning_rate=…"
 
-    def _learn(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[np.ndarray, float]:
-        """One step: outputs and loss. A loss that is not finite leaves the weights as they were."""
-        recipe = self.recipe
+    def _learn(self, images: torch.Tensor, targets: torch.Tensor, count: int) -> tuple[np.ndarray, float]:
+        """One step: outputs and loss. A loss that is not finite leaves the weights as they were.
+
+        Args:
+            images, targets: those that this process takes of the batch.
+            count: images of the whole batch, whose outputs and loss come back.
+        """
+        recipe, team = self.recipe, self.team
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate() * group["scale"]
         torch.manual_seed(_step_seed(recipe.seed, *self.state.place))
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
-            outputs = self.network(images)
-        outputs = outputs.float()
-        loss = torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
-        if torch.isfinite(loss):
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-        return outputs.detach().cpu().numpy(), float(loss.detach())
+        batch = WholeBatch(team, count)
+        with whole_batch(self.network, batch):
+            with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
+                outputs = self.network(images)
+            outputs = outputs.float()
+            loss = torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
+            if team.size > 1:
+                loss = loss * (batch.own / count)  # what this process adds to the mean over the whole batch
+            whole = team.sum(float(loss.detach()))
+            if math.isfinite(whole):
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                team.add_up_gradients(self.network.parameters())
+                self.optimizer.step()
+        return team.gather(outputs.detach().cpu()[: batch.own], count).numpy(), whole
 
     def _non_finite(self, loss: float, rows: np.ndarray) -> NonFiniteLoss:
         files = [self.data.files[int(row)] for row in rows]

@@ -1,10 +1,12 @@
 """The loop: a generator of events. Closing it saves and cancels; there are no callbacks."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from foveal.engine.checkpoint import latest_checkpoint, save_checkpoint, save_weights, weights_sha256
@@ -13,7 +15,8 @@ from foveal.engine.infer import infer
 from foveal.engine.optimise import learning_rate, optimizer_for
 from foveal.engine.state import State, checkpoint_of, restore
 from foveal.engine.steps import Steps, TrainingSet
-from foveal.errors import NonFiniteLoss
+from foveal.engine.team import ALONE, Team
+from foveal.errors import FovealError, NonFiniteLoss, ProcessLost
 from foveal.events import EpochEnded, Event, Finished, Saved, Started
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
@@ -31,11 +34,14 @@ def train(
     run: Run,
     device: Device,
     save_every: float = 30.0,
+    team: Team = ALONE,
 ) -> Iterator[Event]:
     """Train `network` in place, from the run's last checkpoint if there is one, and write the run's weights.
 
     Order, augmentation and dropout are functions of (seed, epoch, step, image), and the state is saved only between
     steps, so a run that was killed or closed and then resumed ends with the bits of one that was not.
+
+    Processes of one team each call this. They end with the same weights; the lead alone writes into the run's folder.
 
     Args:
         recipe: with `precision` resolved.
@@ -43,40 +49,55 @@ def train(
 
     Raises:
         NonFiniteLoss: the loss or a weight is NaN or infinite; the last checkpoint is from before.
+        LeadEnded: in a process that follows: the lead was closed, or has raised.
+        ProcessLost: another process of the team ended.
     """
     network.to(device.torch, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = optimizer_for(network, recipe, device.torch)
     checkpoint, notes = latest_checkpoint(run.checkpoints)
     state = State() if checkpoint is None else restore(checkpoint, network, optimizer)
-    run.write_history(state.history)
-    training = _Training(network, optimizer, answer, recipe, data, device, state, run)
-    training.saved = state.place if checkpoint else None
-    if checkpoint is None:
-        training.fit()
-    parameters = sum(p.numel() for p in network.parameters())
-    images, epochs, names = len(data.train), training.epochs, (device.name, recipe.precision)
-    yield Started(
-        run.path, images, epochs, training.steps, training.total, parameters, *names, *state.place, notes=notes
-    )
-    try:
-        while state.epoch < training.epochs and not state.out_of_patience(recipe):
-            for step in training.epoch():
-                yield step
-                if training.seconds_since_save() > save_every:
-                    yield training.save()
-            yield training.end_epoch()
-            yield training.save()
-    except GeneratorExit:
-        if training.saved != state.place:
-            training.save()
-        raise
+    training = _Training(network, optimizer, answer, recipe, data, device, state, run, team=team)
+    training.begin(fresh=checkpoint is None)
+    yield from _shared(training, save_every, notes)
     if recipe.keep == "best" and state.best_state:
         network.load_state_dict(state.best_state)
     weights = network.state_dict()
-    save_weights(run.weights, weights)
+    if team.lead:
+        save_weights(run.weights, weights)
     kept = state.best_epoch if recipe.keep == "best" else state.epoch
     reason = "patience" if state.epoch < training.epochs else "done"
     yield Finished(reason, state.epoch, kept, state.seconds, weights_sha256(weights))
+
+
+def _shared(training: "_Training", save_every: float, notes: tuple[str, ...]) -> Iterator[Event]:
+    """Up to the last epoch's end. When the lead leaves between two steps it saves, and dismisses the others."""
+    team, state = training.team, training.state
+    try:
+        yield training.started(notes)
+        while state.epoch < training.epochs and not state.out_of_patience(training.recipe):
+            for step in training.epoch():
+                yield step
+                if team.lead and training.seconds_since_save() > save_every:
+                    yield training.save()
+            team.go_on()
+            yield training.end_epoch()
+            if team.lead:
+                yield training.save()
+        team.go_on()
+    except GeneratorExit:
+        try:
+            if team.lead and training.saved != state.place:
+                training.save()
+        finally:
+            if team.lead:
+                team.dismiss()
+        raise
+    except (FovealError, OSError) as error:
+        if not team.lead and isinstance(error, NonFiniteLoss):
+            team.go_on()  # it is everybody's loss, and the lead tells the user
+        if team.lead and not isinstance(error, ProcessLost):
+            team.dismiss()
+        raise
 
 
 @dataclass
@@ -84,9 +105,25 @@ class _Training(Steps):
     """A training in its run's folder."""
 
     run: Run
-    saved: tuple[int, int] | None = None
+    saved: tuple[int, int] = (0, 0)
     saved_at: float = field(default_factory=time.monotonic)
     clock: float = field(default_factory=time.monotonic)
+
+    def begin(self, fresh: bool) -> None:
+        """See that all processes begin with the same: the lead's untrained weights, or the same checkpoint."""
+        self.saved = self.state.place
+        self.team.agree(f"checkpoint {self.saved}", "the checkpoint to go on from")
+        if fresh:
+            self.fit()
+            self.team.follow(self.network.state_dict().values())
+        if self.team.lead:
+            self.run.write_history(self.state.history)
+
+    def started(self, notes: tuple[str, ...]) -> Started:
+        parameters = sum(p.numel() for p in self.network.parameters())
+        device = self.device.name if self.team.size == 1 else f"{self.team.size} × {self.device.name}"
+        counts = len(self.data.train), self.epochs, self.steps, self.total, parameters
+        return Started(self.run.path, *counts, device, self.recipe.precision, *self.state.place, notes=notes)
 
     def end_epoch(self) -> EpochEnded:
         """Validate, note the epoch in the history, and move the state to the next."""
@@ -99,6 +136,8 @@ class _Training(Steps):
             **train,
             **self._validate(),
         }
+        # Other processors may round otherwise, and all must come to the same decisions.
+        row = json.loads(self.team.tell(json.dumps(row)))
         best = _better(row, state.history[state.best_epoch - 1] if state.best_epoch else None)
         self._count_time()
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
@@ -107,7 +146,8 @@ class _Training(Steps):
             state.best_epoch = state.epoch
         if best and self.recipe.keep == "best":
             state.best_state = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
-        self.run.write_history(state.history)
+        if self.team.lead:
+            self.run.write_history(state.history)
         return EpochEnded(state.epoch, state.history[-1], best)
 
     def save(self) -> Saved:
@@ -134,14 +174,18 @@ class _Training(Steps):
         rows = self.data.validation
         if not len(rows):
             return {}
-        outputs, targets = (
-            infer(self.network, self.data.pixels, rows, self.device.torch),
-            self.data.targets[rows],
-        )
+        targets = self.data.targets[rows]
+        outputs = self._outputs(rows)
         with torch.no_grad():
             losses = self.network.head.loss(torch.from_numpy(outputs), torch.from_numpy(targets))
         scores = {f"validation_{name}": value for name, value in self.answer.score(outputs, targets).items()}
         return {"validation_loss": float(sum(losses.values())), **scores}
+
+    def _outputs(self, rows: np.ndarray) -> np.ndarray:
+        """Of all rows; each process answers for its part."""
+        team = self.team if len(rows) >= self.team.size else ALONE
+        mine = infer(self.network, self.data.pixels, rows[team.part(len(rows))], self.device.torch)
+        return team.gather(torch.from_numpy(mine), len(rows)).numpy()
 
     def _count_time(self) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""How good an answer is: scores with intervals, beside trivial baselines. numpy and scikit-learn; never torch."""
+"""How good an answer is: scores with intervals, beside trivial baselines. numpy; never torch."""
 
 from foveal.measure.baselines import BASELINES
 from foveal.measure.intervals import bootstrap, wilson

@@ -110,7 +110,7 @@ def _steps(placed: list[_Placed], shape: Shape, field: Field, line: str) -> list
     for index, item in enumerate(placed):
         try:
             if isinstance(item.layer, Whiten) and (item.number > 1 or item.note):
-                problem = "must be the first layer, and on its own: it whitens pixels"
+                problem = "must be the first layer and stand in no repetition: it whitens pixels"
                 raise Misfit(item.layer, problem, remedy="Put it first, or leave it out.")
             if isinstance(item.layer, Residual):
                 steps.append(_residual(item.layer, item, shape, field, line))

@@ -1,7 +1,5 @@
 """From decoded pixels to what a net takes: channels, size, and where each pixel went."""
 
-from dataclasses import replace
-
 import numpy as np
 from PIL import Image
 
@@ -36,10 +34,19 @@ def largest_shrink(width: int, height: int, contract: InputContract) -> int:
     return next((shrink for shrink in SHRINKS if shrink <= spare), 1)
 
 
-def unshrunk(geometry: Geometry, width: int, height: int, shrink: int) -> Geometry:
-    """The same mapping in the pixels of the whole image, of which one in `shrink` was decoded each way."""
-    scales = {"scale_x": geometry.scale_x / shrink, "scale_y": geometry.scale_y / shrink}
-    return replace(geometry, width=width, height=height, **scales)
+def unshrunk(geometry: Geometry, width: int, height: int, shrink: int, reversed_axes: tuple[bool, bool]) -> Geometry:
+    """The same mapping in the pixels of the whole image, of which one in `shrink` was decoded each way.
+
+    Args:
+        reversed_axes: whether x and y run against those of the file. The decoded image ends with a pixel that lies
+            partly outside the whole one, and turned it begins with it.
+    """
+    beyond_x, beyond_y = (
+        (-side % shrink) * against for side, against in zip((width, height), reversed_axes, strict=True)
+    )
+    scale_x, scale_y = geometry.scale_x / shrink, geometry.scale_y / shrink
+    offset_x, offset_y = geometry.offset_x + beyond_x * scale_x, geometry.offset_y + beyond_y * scale_y
+    return Geometry(width, height, scale_x, scale_y, offset_x, offset_y)
 
 
 def pillow_resize(array: np.ndarray, width: int, height: int, interpolation: str) -> np.ndarray:

@@ -73,6 +73,15 @@ UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF 2.32, tag 
     8: lambda a: np.rot90(a),
 }
 SIDEWAYS = (5, 6, 7, 8)
+REVERSED: dict[Any, tuple[bool, bool]] = {  # whether x and y of the upright image run against the file's
+    2: (True, False),
+    3: (True, True),
+    4: (False, True),
+    6: (True, False),
+    7: (True, True),
+    8: (False, True),
+}
+Shrunk = tuple[int, int | None]  # by how much a JPEG was decoded smaller, and its orientation
 # Pillow warns of odd metadata in files that decode well. Warning filters are the process's: one thread at a time.
 _metadata = threading.Lock()
 
@@ -119,9 +128,9 @@ class ImageReader:
         Raises:
             UnreadableImage: with the reason.
         """
-        array, facts, shrink = self._decode(source, contract)
+        array, facts, (shrink, turn) = self._decode(source, contract)
         pixels, geometry = fit(array, contract, resize)
-        return pixels, unshrunk(geometry, facts.width, facts.height, shrink)
+        return pixels, unshrunk(geometry, facts.width, facts.height, shrink, REVERSED.get(turn, (False, False)))
 
     def prepare(self, array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
         """Fit to the contract: uint8, height × width × channels, and how the image was mapped there.
@@ -133,10 +142,10 @@ class ImageReader:
 
     def _decode(
         self, source: bytes | np.ndarray, contract: InputContract | None = None
-    ) -> tuple[np.ndarray, Facts, int]:
+    ) -> tuple[np.ndarray, Facts, Shrunk]:
         """The upright pixels, what decoding told, and by how much the image was shrunk, if a contract allows it."""
         if isinstance(source, np.ndarray):
-            return *_from_array(source), 1
+            return *_from_array(source), (1, None)
         opener = _opener(source)
         name = str(getattr(opener, "format", "image"))
         try:
@@ -157,9 +166,9 @@ class ImageReader:
             raise UnreadableImage(_reason(error, name, source)) from error
         notes = (["animated"] if frames > 1 else []) + (["narrow-range"] if _is_narrow(array) else [])
         width, height = _upright_size(size, early) if shrink > 1 else (array.shape[1], array.shape[0])
-        return array, Facts(width, height, mode, frames, name, tuple(notes)), shrink
+        return array, Facts(width, height, mode, frames, name, tuple(notes)), (shrink, early)
 
-    def _decode_jpeg(self, data: bytes, contract: InputContract | None) -> tuple[np.ndarray, Facts, int] | None:
+    def _decode_jpeg(self, data: bytes, contract: InputContract | None) -> tuple[np.ndarray, Facts, Shrunk] | None:
         """As `_decode`, and the same pixels, but quicker; None where Pillow has to do it."""
         seen = jpeg.header(data)
         if seen is None:
@@ -171,7 +180,7 @@ class ImageReader:
         if array is None:
             return None
         facts = Facts(*_upright_size(size, turn), "L" if seen.channels == 1 else "RGB", 1, "JPEG")
-        return _turned(array, turn), facts, shrink
+        return _turned(array, turn), facts, (shrink, turn)
 
     def _checked_size(self, width: int, height: int) -> tuple[int, int]:
         if width * height > self.megapixels * 1e6:

@@ -2,84 +2,102 @@
 
 import base64
 import io
-import re
+import math
 from collections.abc import Sequence
-from threading import Lock
-from typing import Any
+from itertools import count
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["TRAIN", "VALIDATION", "Curve", "confusion_uri", "curves_svg", "thumbnail_uri"]
+__all__ = ["TRAIN", "VALIDATION", "Curve", "confusion_uri", "curves_svg", "thumbnail_uri", "ticks"]
 
 Curve = Sequence[tuple[int, float]]
 """(epoch, value) pairs."""
 
 VALIDATION, TRAIN = "#2b7bba", "#c2702f"  # contrast 4.5 and 3.7 on white, 4.0 and 4.8 on the dark page
 RIGHT_RGB, WRONG_RGB = (43, 123, 186), (214, 96, 38)
-INK = "#010203"  # stands for the colour of the text around, which SVG calls currentColor and matplotlib cannot
 POINTS_SHOWN = 30
 LARGEST_THUMBNAIL = 128
 
-# matplotlib reads these from its one global table, so two threads must not draw at once.
-_SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-}
-_DRAWING = Lock()
+# Of the curves, in units of the view box: the panel, and where the axes stand in it.
+WIDTH, HEIGHT = 320, 220
+LEFT, RIGHT, ABOVE, BELOW = 42, 312, 28, 184
+MOST_TICKS = 6
+ROUNDING = 1e-9  # of a tick
+THIN = '<path d="{}" fill="none" stroke="currentColor" stroke-width=".6"/>'
 
 
 def curves_svg(title: str, train: Curve, validation: Curve, *, falling: bool) -> str:
     """One panel of learning curves, an `<svg>` that takes the width it is given.
 
     The best value on validation has a ring: the lowest when `falling`, otherwise the highest.
+
+    Args:
+        title: text of ours, not of a user.
     """
-    # Imported here, as jinja2 in page.py: reading a report must not wait for what draws one.
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    points = [*train, *validation]
+    last = max(epoch for epoch, _ in points)
+    epochs = [epoch for epoch in ticks(0, last, smallest=1) if epoch <= last]
+    values = ticks(0 if falling else min(value for _, value in points), max(value for _, value in points))
 
-    with _DRAWING, rc_context({**_SETTINGS, "svg.hashsalt": f"foveal {title}"}):
-        figure = Figure(figsize=(4.4, 3), layout="constrained")
-        axes = figure.add_subplot()
-        for name, curve, color, style in (
-            ("training", train, TRAIN, "--"),
-            ("validation", validation, VALIDATION, "-"),
-        ):
-            if curve:
-                marker = "o" if len(curve) <= POINTS_SHOWN else ""
-                axes.plot(*zip(*curve), style, color=color, label=name, marker=marker, markersize=3, linewidth=1.5)
-        if validation:
-            best = (min if falling else max)(validation, key=lambda point: point[1])
-            axes.plot(*best, "o", color=VALIDATION, markersize=10, fillstyle="none")
-        if falling:
-            axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
-        axes.grid(axis="y", color=INK, alpha=0.15, linewidth=0.6)
-        axes.set_xlabel("epoch")
-        axes.set_title(title, loc="left", fontsize=11)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2)
-        drawn = io.StringIO()
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(drawn, format="svg", transparent=True, metadata=metadata)
-    return _inline(drawn.getvalue(), f"{title} by epoch, on training and on validation images")
+    def at(epoch: float, value: float) -> tuple[float, float]:
+        share = (value - values[0]) / (values[-1] - values[0])
+        return round(LEFT + (RIGHT - LEFT) * epoch / (1.03 * last), 1), round(BELOW - (BELOW - ABOVE) * share, 1)
+
+    parts = [f'<text x="{LEFT}" y="14" font-size="13">{title}</text>', THIN.format(f"M{LEFT} {ABOVE}V{BELOW}H{RIGHT}")]
+    for value in values:
+        _, y = at(0, value)
+        parts.append(f'<g opacity=".15">{THIN.format(f"M{LEFT} {y}H{RIGHT}")}</g>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:g}" text-anchor="end">{_told(value, values)}</text>')
+    for epoch in epochs:
+        x, _ = at(epoch, values[0])
+        parts.append(THIN.format(f"M{x} {BELOW}v4"))
+        parts.append(f'<text x="{x}" y="{BELOW + 16}" text-anchor="middle">{epoch:g}</text>')
+    parts.append(f'<text x="{(LEFT + RIGHT) / 2:g}" y="{HEIGHT - 4}" text-anchor="middle">epoch</text>')
+    for name, curve, color, dash, x in (
+        ("training", train, TRAIN, "5 3", 160),
+        ("validation", validation, VALIDATION, "none", 236),
+    ):
+        if not curve:
+            continue
+        places = [at(*point) for point in curve]
+        parts += [_line([(x, 10), (x + 18, 10)], color, dash), f'<text x="{x + 22}" y="14">{name}</text>']
+        parts.append(_line(places, color, dash))
+        if len(curve) <= POINTS_SHOWN:
+            parts += [f'<circle cx="{x}" cy="{y}" r="2" fill="{color}"/>' for x, y in places]
+    if validation:
+        x, y = at(*(min if falling else max)(validation, key=lambda point: point[1]))
+        parts.append(f'<circle cx="{x}" cy="{y}" r="6" fill="none" stroke="{VALIDATION}"/>')
+    label = f"{title} by epoch, on training and on validation images"
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" fill="currentColor"'
+    return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
 
 
-def _inline(svg: str, label: str) -> str:
-    """The `<svg>` alone, as wide as its place, in the colour of the text around, named for screen readers."""
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r'<g id="[^"]+">', "<g>", svg)  # named alike in every figure, and a page has several
-    return re.sub(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', rf'<svg \1 role="img" aria-label="{label}">', svg, count=1)
+def ticks(low: float, high: float, smallest: float = 0) -> list[float]:
+    """Two to six round numbers, 1, 2 or 5 times a power of ten apart, from `low` or just below to `high` or just above.
+
+    Args:
+        smallest: distance between two.
+    """
+    spread = (high - low) or abs(high) or 1.0
+    for power in count(math.floor(math.log10(spread)) - 1):
+        for step in (1 * 10.0**power, 2 * 10.0**power, 5 * 10.0**power):
+            first = math.floor(low / step + ROUNDING)
+            last = max(math.ceil(high / step - ROUNDING), first + 1)
+            if last - first < MOST_TICKS and step >= smallest:
+                return [k * step for k in range(first, last + 1)]
+    raise AssertionError
+
+
+def _told(value: float, among: Sequence[float]) -> str:
+    """With the decimals that tell ticks apart."""
+    decimals = max(0, -math.floor(math.log10(among[1] - among[0]) + ROUNDING))
+    return f"{value:.{decimals}f}" if decimals <= 4 and abs(among[-1]) < 1e5 else f"{value:.2g}"
+
+
+def _line(places: Sequence[tuple[float, float]], color: str, dash: str) -> str:
+    path = " ".join(f"{x},{y}" for x, y in places)
+    return f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5" stroke-dasharray="{dash}"/>'
 
 
 def confusion_uri(shares: np.ndarray) -> str:
