@@ -162,7 +162,8 @@ def _allowed(field: dict[str, Any]) -> str:
     if "$ref" in field:
         return "see below"
     if field["type"] == "array":
-        return f"list of {_allowed(field['items'])}"
+        parts = field.get("prefixItems")
+        return f"({', '.join(map(_allowed, parts))})" if parts else f"list of {_allowed(field['items'])}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     ranges = [f"{sign} {_power(field[key])}" for key, sign in bounds.items() if key in field]
     return " ".join([field["type"].replace("null", "`null`"), ", ".join(ranges)]).strip()
