@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from foveal.engine.memory import keep_freed_memory
 from foveal.engine.team import join, local_rank
 from foveal.errors import RecipeError
 
@@ -50,6 +51,7 @@ def choose_device(request: str = "auto", threads: int | None = None) -> Device:
         ) from error
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     if device.type == "cpu":
+        keep_freed_memory()
         name = str(torch.cpu.get_capabilities().get("cpu_name", name))
     return Device(device, name, torch.get_num_threads())
 
