@@ -105,6 +105,27 @@ def test_tables(foveal: Callable[..., Outcome], photos: Path, in_tmp: Path) -> N
     assert "dark-000.png" in out
 
 
+def test_scores_are_printed_before_the_page_is_drawn(
+    foveal: Callable[..., Outcome],
+    photos: Path,
+    in_tmp: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = []
+    monkeypatch.setattr("foveal.report.write_page", lambda *page: drawn.append(capsys.readouterr().out))
+    for command in (["train", photos, *QUICK], ["evaluate", "runs/photos-1"]):
+        code, out, _ = foveal(*command)
+        assert code == 0
+        assert "this network" in drawn[-1]
+        assert "report.html" not in drawn[-1]
+        assert out == "report: runs/photos-1/report/report.html\n"
+    assert len(drawn) == 2
+    _, out, _ = foveal("evaluate", "runs/photos-1", "--json")
+    assert drawn[-1] == ""
+    assert json.loads(out)["looks"] == 3
+
+
 def test_describe(foveal: Callable[..., Outcome]) -> None:
     code, out, _ = foveal("describe", "cookbook", "--input", "32x32x3")
     assert code == 0

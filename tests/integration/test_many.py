@@ -14,14 +14,21 @@ import pytest
 import foveal
 from foveal.engine.checkpoint import load_weights, weights_sha256
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-DROPOUT = {"recipe": "cookbook-dropout", "net": "8c3-mp2-do0.2-16n-do0.5", "epochs": 2}
-# What each process has of a batch differs, and one process has nothing of the last.
+# 1,222 training images: the last batch has two, and one of three processes has nothing of it.
+DROPOUT = {
+    "recipe": "cookbook-dropout",
+    "net": "8c3:none-bn:relu-mp2-do0.2-16n-do0.5",
+    "batch_size": 122,
+    "epochs": 2,
+}
 NORMS = {
     "net": "w2-8c3same:none-mp2-bn:relu-r(8c3same:none-bn)-gmp",
     "optimizer": "muon",
     "learning_rate": 0.05,
-    "batch_size": 314,  # 1,258 training images: the last batch has two
+    "batch_size": 33,
     "epochs": 3,
 }
 
@@ -44,6 +51,12 @@ def train(out: Path, settings: dict[str, Any], *more: str) -> list[str]:
     return ["train", "digits", *fields, "--set=precision=fp32", "--device=cpu", f"--out={out}", *more]
 
 
+def alone(out: Path, settings: dict[str, Any]) -> Path:
+    for _ in foveal.training("digits", out=out, precision="fp32", device="cpu", **settings):
+        pass
+    return out
+
+
 def losses(run: Path) -> list[float]:
     return [row[name] for row in foveal.Run.open(run).history() for name in ("train_loss", "validation_loss")]
 
@@ -52,19 +65,29 @@ def digest(run: Path) -> str:
     return weights_sha256(load_weights(run / "weights.safetensors"))
 
 
-@pytest.mark.parametrize(("processes", "settings"), [(2, DROPOUT), (3, NORMS)], ids=["dropout", "norms"])
-def test_the_losses_are_those_of_one_process(processes: int, settings: dict[str, Any], tmp_path: Path) -> None:
-    for _ in foveal.training("digits", out=tmp_path / "one", precision="fp32", device="cpu", **settings):
-        pass
-    code, out, err = finish(start(processes, *train(tmp_path / "many", settings, "--json")))
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nothing disturbed."""
+    run = tmp_path_factory.mktemp("pair") / "run"
+    code, out, err = finish(start(2, *train(run, NORMS, "--json")))
     assert code == 0, err
-    assert losses(tmp_path / "many") == pytest.approx(losses(tmp_path / "one"), rel=0, abs=1e-5)
-    one, many = (load_weights(tmp_path / name / "weights.safetensors") for name in ("one", "many"))
-    assert list(one) == list(many)
-    result = json.loads(out)
-    assert result["report"]["looks"] == 1
-    assert result["report"]["environment"]["processes"] == processes
-    assert len([line for line in err.splitlines() if line.startswith("epoch")]) == settings["epochs"]
+    assert json.loads(out)["report"]["looks"] == 1
+    assert json.loads(out)["report"]["environment"]["processes"] == 2
+    assert len([line for line in err.splitlines() if line.startswith("epoch")]) == 3
+    return run
+
+
+def test_losses_with_norms_are_those_of_one_process(pair: Path, tmp_path: Path) -> None:
+    one = alone(tmp_path / "one", NORMS)
+    assert losses(pair) == pytest.approx(losses(one), rel=0, abs=1e-5)
+    assert list(load_weights(pair / "weights.safetensors")) == list(load_weights(one / "weights.safetensors"))
+
+
+def test_losses_with_dropout_are_those_of_one_process(tmp_path: Path) -> None:
+    code, _, err = finish(start(3, *train(tmp_path / "three", DROPOUT)))
+    assert code == 0, err
+    one = alone(tmp_path / "one", DROPOUT)
+    assert losses(tmp_path / "three") == pytest.approx(losses(one), rel=0, abs=1e-5)
 
 
 def children(process: "subprocess.Popen[str]") -> list[int]:
@@ -78,13 +101,9 @@ def wait_within_an_epoch(run: Path, process: "subprocess.Popen[str]", after: str
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes to kill in /proc")
-def test_killed_and_stopped_runs_end_with_the_same_weights(tmp_path: Path) -> None:
-    settings = {**NORMS, "batch_size": 32}
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    code, _, err = finish(start(2, *train(whole, settings)))
-    assert code == 0, err
-
-    process = start(2, *train(run, settings, "--save-every=0"))
+def test_killed_and_stopped_runs_end_with_the_same_weights(pair: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(2, *train(run, NORMS, "--save-every=0"))
     wait_within_an_epoch(run, process)
     for pid in (*children(process), process.pid):
         os.kill(pid, signal.SIGKILL)
@@ -96,7 +115,7 @@ def test_killed_and_stopped_runs_end_with_the_same_weights(tmp_path: Path) -> No
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
     assert code != 0
-    assert err.count("Stopped, with everything saved") == 1, err
+    assert err.count("Stopped, with everything saved. Go on with: torchrun … -m foveal resume") == 1, err
     assert "error:" not in err
 
     assert not (run / "weights.safetensors").exists()
@@ -104,7 +123,7 @@ def test_killed_and_stopped_runs_end_with_the_same_weights(tmp_path: Path) -> No
     assert code == 0, err
     assert "going on from epoch" in err
     assert json.loads(out)["report"]["looks"] == 1
-    assert digest(run) == digest(whole)
+    assert digest(run) == digest(pair)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the process to kill in /proc")

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from foveal.measure import measure_labels
 from foveal.report import Report, build_report, write_page
-from foveal.report.plots import confusion_uri, curves_svg, thumbnail_uri
+from foveal.report.plots import ABOVE, BELOW, LEFT, confusion_uri, curves_svg, thumbnail_uri, ticks
 from foveal.task import Examples
 from foveal.tasks import TASKS
 
@@ -307,10 +309,49 @@ def test_svg_takes_the_colour_of_the_text_and_carries_no_date() -> None:
     svg = curves_svg("loss", [(1, 2.0), (2, 1.0)], [(1, 2.5), (2, 1.5)], falling=True)
     assert svg.startswith("<svg viewBox=")
     assert "currentColor" in svg
-    assert "#010203" not in svg
     assert "<text" in svg
     assert "date" not in svg.lower()
     assert "background" not in svg
+
+
+def test_curves_stand_where_their_numbers_are() -> None:
+    svg = curves_svg("loss", [(1, 2.0), (2, 1.0)], [(1, 2.5), (2, 1.5)], falling=True)
+    labels = {
+        (float(x), float(y)): text for x, y, text in re.findall(r'<text x="([^"]+)" y="([^"]+)"[^>]*>([^<]+)', svg)
+    }
+    heights = {float(text): y - 4 for (x, y), text in labels.items() if x < LEFT}
+    assert list(heights) == [0, 0.5, 1, 1.5, 2, 2.5]
+    assert (heights[0], heights[2.5]) == (BELOW, ABOVE)
+    epochs = {float(text): x for (x, y), text in labels.items() if y == BELOW + 16}
+    assert list(epochs) == [0, 1, 2]
+    dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([^"]+)" cy="([^"]+)" r="2"', svg)]
+    assert dots == [(epochs[e], pytest.approx(heights[v], abs=0.1)) for e, v in [(1, 2), (2, 1), (1, 2.5), (2, 1.5)]]
+    ring = re.findall(r'<circle cx="([^"]+)" cy="([^"]+)" r="6"', svg)
+    assert [(float(x), float(y)) for x, y in ring] == [dots[-1]], "the lowest of validation"
+    highest = curves_svg("accuracy", [], [(1, 0.5), (2, 0.4)], falling=False)
+    assert re.findall(r'cx="([^"]+)" cy="[^"]+" r="6"', highest) == [f"{epochs[1]}"]
+    assert "training</text>" not in highest
+
+
+@given(
+    st.floats(-1e6, 1e6, allow_subnormal=False),
+    st.floats(0, 1e6, allow_subnormal=False).filter(lambda spread: not 0 < spread < 1e-3),
+)
+def test_ticks_are_few_and_hold_what_is_between_them(low: float, spread: float) -> None:
+    found = ticks(low, low + spread)
+    assert 2 <= len(found) <= 6
+    step = found[1] - found[0]
+    np.testing.assert_allclose(np.diff(found), step, rtol=1e-6)
+    assert f"{step:.0e}"[0] in "125"
+    assert found[0] - low <= 1e-6 * step
+    assert low + spread - found[-1] <= 1e-6 * step
+    assert spread == 0 or found[-1] - found[0] <= 5 * spread
+
+
+def test_ticks_of_epochs_are_whole() -> None:
+    assert ticks(0, 1, smallest=1) == [0, 1]
+    assert ticks(0, 12, smallest=1) == [0, 5, 10, 15]
+    assert ticks(0, 0) == [0, 0.1]
 
 
 def png(uri: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a person sees: tables and bars for a terminal, JSON for a program."""
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -146,7 +147,8 @@ def training(events: Iterator[Event]) -> Path | None:
             signal.signal(number, handler)
     if stop:
         path = escape(shlex.quote(str(started.run)))
-        err.print(f"Stopped, with everything saved. Go on with: [bold]foveal resume {path}[/]", soft_wrap=True)
+        program = "foveal" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun … -m foveal"
+        err.print(f"Stopped, with everything saved. Go on with: [bold]{program} resume {path}[/]", soft_wrap=True)
         return None
     return started.run
 

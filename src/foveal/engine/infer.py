@@ -48,9 +48,12 @@ def infer(
     network.eval()
     _, height, width, _ = pixels.shape
     size = batch_size(height, width, device)
-    outputs = []
+    outputs = np.zeros((0, 0), np.float32)
     for start in range(0, len(rows), size):
         chosen = np.ascontiguousarray(pixels[rows[start : start + size]])
-        outputs.append(forward(network, chosen, device))
+        some = forward(network, chosen, device)
+        if not start:  # one array: thousands of small ones between the large ones would keep gigabytes from reuse
+            outputs = np.empty((len(rows), *some.shape[1:]), np.float32)
+        outputs[start : start + len(some)] = some
         tick(len(chosen))
-    return np.concatenate(outputs) if outputs else np.zeros((0, 0), np.float32)
+    return outputs
