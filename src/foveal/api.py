@@ -147,8 +147,8 @@ def training(
         if team.size > 1 and minutes is not None:
             raise RecipeError(
                 "The minutes are those of one process on its own: several cannot measure the machine together.",
-                remedy="Train without --minutes; or once with it in one process, and give that run's recipe.json to "
-                "several: --recipe RUN/recipe.json",
+                remedy="Make the recipe first, in one process: foveal plan SOURCE --minutes M --json. Then give what "
+                "it calls `recipe` to all: --recipe recipe.json",
             )
         at = _ready(source, task, recipe, net, device, minutes, began, progress, changes)
         network = network_for(at.ready.recipe, at.task, at.ready.dataset.labels, at.module)

@@ -22,7 +22,10 @@ def resize(array: np.ndarray, width: int, height: int, interpolation: str) -> np
         return pillow_resize(array, width, height, interpolation)
     import torch
 
-    pixels = torch.from_numpy(array if array.flags.writeable else array.copy()).permute(2, 0, 1)[None]
-    pixels = pixels.contiguous(memory_format=torch.channels_last)  # twice as fast as the view that it is already
+    # Copied by numpy: torch would copy with all its threads, which wait for each other by spinning. And with the
+    # strides of channels_last in every dimension: the same bytes as a permuted view take twice as long.
+    height_in, width_in, channels = array.shape
+    pixels = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    pixels = pixels.as_strided((1, channels, height_in, width_in), (array.size, 1, width_in * channels, channels))
     resized = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()
