@@ -38,7 +38,7 @@ PIXELS_A_SECOND = 6e6  # that a nominal machine learns from
 Growth = tuple[tuple[float, float], ...]
 GROWTH: Growth = ((0.5, 0.625), (0.8, 0.8125))
 SMALLEST_GROWING = 24  # pixels
-STEPS = 400  # that batches are chosen for
+STEPS = 300  # that batches are chosen for
 MOST_VALIDATION = 1_000
 
 
@@ -59,7 +59,7 @@ class Rung:
 
 LADDER = (
     Rung((32, 64), 0, halved=True),
-    Rung((32, 64, 128), 60_000),
+    Rung((32, 64, 128), 30_000),
     Rung((32, 128, 256), 180_000),
     Rung((64, 256, 256), 300_000),
     Rung((128, 384, 512), 1_200_000),
@@ -128,10 +128,10 @@ def growth_for(contract: InputContract) -> Growth:
 
 
 def sized(recipe: Recipe, images: int, epochs: float) -> Recipe:
-    """The recipe for so many epochs: batches that make about 400 steps, augmentation that grows with the passes."""
+    """The recipe for so many epochs: batches that make about 300 steps, augmentation that grows with the passes."""
     side = min(recipe.input.height, recipe.input.width)
     most = max(16, images // 8)
-    batch = int(min(np.clip(2 ** round(math.log2(max(1.0, images * epochs / STEPS))), 64, 512), most))
+    batch = int(min(np.clip(2 ** round(math.log2(max(1.0, images * epochs / STEPS))), 128, 512), most))
     return recipe.changed(
         epochs=round(epochs, 3),
         batch_size=batch,

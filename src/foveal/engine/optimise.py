@@ -1,8 +1,8 @@
 """The optimizers and the learning rate, from the recipe."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,32 @@ from torch import Tensor, nn
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
 
-__all__ = ["Muon", "learning_rate", "optimizer_for"]
+__all__ = ["Muon", "Optimizer", "learning_rate", "optimizer_for"]
 
 SGD_MOMENTUM = 0.85  # of what Muon leaves to SGD
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 
 
-class Muon(torch.optim.Optimizer):
+class Optimizer(Protocol):
+    """What training needs of an optimizer: the part of torch's that every one has."""
+
+    param_groups: list[dict[str, Any]]
+
+    def step(self) -> Any: ...
+    def zero_grad(self, set_to_none: bool = True) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
+class Muon:
     """Momentum whose step is the nearest orthogonal matrix; for the matrices and convolutions inside a network.
 
     A convolution is the matrix (filters, the rest). Each weight is first scaled to a norm of √filters, which takes the
     place of weight decay. Groups with `orthogonal` False are stepped by SGD with Nesterov momentum 0.85. Jordan et al.,
     "Muon: An optimizer for hidden layers in neural networks", 2024; the scaling as in its CIFAR-10 record.
+
+    Not derived from torch's base class, which loads torch._dynamo: more than a second, of the ten that a short training
+    has.
 
     Args:
         momentum: of the orthogonal groups.
@@ -37,11 +51,32 @@ class Muon(torch.optim.Optimizer):
         steps: int = 3,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "orthogonal": True}
-        super().__init__(groups, defaults)
+        self.param_groups = [{**defaults, **group} for group in groups]
+        self.momenta: dict[Tensor, Tensor] = {}
         self.newton_schulz_steps = steps
 
+    @property
+    def _weights(self) -> list[Tensor]:
+        return [weight for group in self.param_groups for weight in group["params"]]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for weight in self._weights:
+            weight.grad = None if set_to_none or weight.grad is None else weight.grad.zero_()
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's optimizers: the momentum of each weight by its number in the order of the groups."""
+        numbers = {weight: number for number, weight in enumerate(self._weights)}
+        state = {numbers[weight]: {"momentum_buffer": momentum} for weight, momentum in self.momenta.items()}
+        return {"state": state, "param_groups": self.param_groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the momenta that `state_dict` gave."""
+        weights = self._weights
+        self.momenta = {weights[number]: state["momentum_buffer"] for number, state in state_dict["state"].items()}
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:
         """Step all weights that have a gradient."""
         for group in self.param_groups:
             momentum = group["momentum"] if group["orthogonal"] else SGD_MOMENTUM
@@ -50,10 +85,9 @@ class Muon(torch.optim.Optimizer):
                     self._step(weight, weight.grad, momentum, group)
 
     def _step(self, weight: Tensor, gradient: Tensor, momentum: float, group: dict[str, Any]) -> None:
-        state = self.state[weight]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(weight)
-        buffer = state["momentum_buffer"].mul_(momentum).add_(gradient)
+        if weight not in self.momenta:
+            self.momenta[weight] = torch.zeros_like(weight)
+        buffer = self.momenta[weight].mul_(momentum).add_(gradient)
         update = gradient.add(buffer, alpha=momentum)
         if group["orthogonal"]:
             weight.mul_(len(weight) ** 0.5 / weight.norm().clamp(min=1e-7))
@@ -70,11 +104,11 @@ def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
     x = wide / (wide.norm() + 1e-7)
     for _ in range(steps):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Optimizer:
     """Adam (fused, with decoupled decay: Loshchilov and Hutter, arXiv 1711.05101), SGD with Nesterov momentum, or Muon.
 
     Biases and normalisation, the parameters of one dimension, are not decayed. A group's `scale` is its learning rate

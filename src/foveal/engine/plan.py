@@ -25,9 +25,9 @@ __all__ = ["Plan", "Planner"]
 SHARE = 0.97  # of the minutes that are planned for
 MEASURING = 0.01  # share of the minutes that measuring a net may take
 LONGEST = 4.0  # seconds for it
-REPORT = 3.0  # seconds that baselines and report take, and for each thousand test images …
-REPORT_PER_THOUSAND = 0.15
-FIRST = 6e12  # FLOPs: the net for these is measured first, to know how much the machine can do
+REPORT = 2.0  # seconds that baselines and report take, and for each thousand test images …
+REPORT_PER_THOUSAND = 0.05
+NOMINAL = 5e10  # FLOP/s: the net for a machine that does so many is measured first
 RUNTIME = 500e6  # bytes of Python and torch
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
 CIFAR10 = (0.9e12, 0.70), (6.5e12, 0.84), (36e12, 0.90), (150e12, 0.93), (600e12, 0.945)
@@ -116,7 +116,7 @@ class Planner:
     def _chosen(self) -> tuple[Recipe, Speed]:
         """The net that this machine can feed in the minutes, and its speed."""
         name = f"{self.minutes:g} minutes"
-        first = rung_for(FIRST, self.contract, self.images)
+        first = rung_for(60 * self.minutes * NOMINAL, self.contract, self.images)
         recipe, speed = self._measured(recipe_on(first, self.dataset, self.contract, name))
         budget = self._left(speed) / speed.learn * training_flops(recipe.net, self.contract, recipe.growth)
         rung = rung_for(budget, self.contract, self.images)

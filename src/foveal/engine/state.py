@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from foveal.engine.checkpoint import Checkpoint
+from foveal.engine.optimise import Optimizer
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
 
@@ -51,7 +52,7 @@ class State:
         return recipe.patience is not None and self.epoch - self.best_epoch >= recipe.patience
 
 
-def checkpoint_of(state: State, network: Network, optimizer: torch.optim.Optimizer) -> Checkpoint:
+def checkpoint_of(state: State, network: Network, optimizer: Optimizer) -> Checkpoint:
     """The state and the tensors of network and optimizer, as one checkpoint."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in state.best_state.items()}
@@ -60,7 +61,7 @@ def checkpoint_of(state: State, network: Network, optimizer: torch.optim.Optimiz
     return Checkpoint(*state.place, tensors, state.numbers())
 
 
-def restore(checkpoint: Checkpoint, network: Network, optimizer: torch.optim.Optimizer) -> State:
+def restore(checkpoint: Checkpoint, network: Network, optimizer: Optimizer) -> State:
     """The state of a checkpoint; puts its tensors into network and optimizer, bit for bit."""
     parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
     for name, tensor in checkpoint.tensors.items():

@@ -11,7 +11,7 @@ import torch
 from foveal.data.batches import batches, order, steps_in_epoch
 from foveal.engine.augment import augment, resized
 from foveal.engine.devices import Device
-from foveal.engine.optimise import learning_rate
+from foveal.engine.optimise import Optimizer, learning_rate
 from foveal.engine.state import State
 from foveal.engine.team import ALONE, Team
 from foveal.engine.whole_batch import WholeBatch, whole_batch
@@ -50,7 +50,7 @@ class Steps:
     """A training without its run; between any two steps the state can be saved."""
 
     network: Network
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     answer: Answer
     recipe: Recipe
     data: TrainingSet
