@@ -392,8 +392,11 @@ def test_unknown_source_says_what_there_is(in_tmp: Path) -> None:
             open_source(odd)
 
 
-def test_memory_budget_is_a_quarter_of_what_is_there(tmp_path: Path) -> None:
-    assert 1 << 20 < machine.memory_budget() < 1 << 45
+@pytest.mark.parametrize(("here", "allowed"), [(8 << 30, 2 << 30), (2 << 30, 8 << 30)])
+def test_memory_budget_is_a_quarter_of_what_is_there(here: int, allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_machine_memory", lambda: here)
+    monkeypatch.setattr(machine, "_container_memory", lambda: allowed)
+    assert machine.memory_budget() == 512 << 20
 
 
 @pytest.mark.parametrize("long", [-1.0, 1e9])

@@ -57,7 +57,11 @@ def pixels(
             return found
     gigabytes = pixel_bytes(dataset, contract) / 1e9
     what = "decoding" if in_memory else f"decoding ({gigabytes:.1f} GB on the disk)"
-    tell = partial(progress, what) if progress else _nothing
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress(what, done, total)
+
     try:
         if free_disk(path) < pixel_bytes(dataset, contract):
             raise OSError(0, f"{free_disk(path) / 1e9:.1f} GB are free")
@@ -88,10 +92,6 @@ def _seen_so(dataset: Dataset, reader: Reader, contract: InputContract) -> Path 
     """Where `look` keeps the pixels of images that have the right size."""
     right = (dataset.sizes == (contract.height, contract.width)).all()
     return decoded_path(dataset.source, reader, dataset.files) if right else None
-
-
-def _nothing(done: int, total: int) -> None:
-    pass
 
 
 def _put(array: np.ndarray, start: int, block: np.ndarray) -> None:

@@ -4,6 +4,7 @@ The torch side is imported by name: `foveal.nets.layers` builds, `foveal.nets.he
 `foveal.nets.describe_module` describes somebody's own module.
 """
 
+from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.describe import Description, Row, describe, parse_input
 from foveal.nets.notation import parse
 from foveal.nets.specs import (
@@ -19,9 +20,6 @@ from foveal.nets.specs import (
     GlobalMaxPool,
     Layer,
     MaxPool,
-    Net,
-    Repeat,
-    Residual,
     Whiten,
 )
 from foveal.nets.walk import check, walk

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from foveal.errors import NetError
-from foveal.nets.specs import Conv, Dense, Layer, Net, Residual, Whiten
+from foveal.nets.composed import Net, Residual
+from foveal.nets.specs import Conv, Dense, Layer, Whiten
 from foveal.nets.walk import Step, each, walk
 from foveal.nets.windows import LARGEST, Pair, Shape, times
 from foveal.nets.zoo import net_of

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.errors import NetError
+from foveal.nets.composed import Net, Residual
 from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
 from foveal.nets.specs import (
     AvgPool,
@@ -26,9 +27,7 @@ from foveal.nets.specs import (
     GlobalMaxPool,
     Layer,
     MaxPool,
-    Net,
     Pool,
-    Residual,
     Whiten,
 )
 from foveal.nets.walk import Step, each, walk

@@ -8,6 +8,7 @@ import re
 from typing import Any, cast
 
 from foveal.errors import NetError
+from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.mistakes import Misfit, pointed, unknown
 from foveal.nets.specs import (
     ACTIVATIONS,
@@ -24,9 +25,6 @@ from foveal.nets.specs import (
     Layer,
     Leaf,
     MaxPool,
-    Net,
-    Repeat,
-    Residual,
     Whiten,
 )
 from foveal.nets.windows import LARGEST, Size

@@ -6,10 +6,9 @@ FLOPs are those of one image, two for each product added to a sum; biases, activ
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from foveal.nets.mistakes import Misfit
 from foveal.nets.windows import LARGEST, Field, Padding, Pair, Shape, Size, Window, times
@@ -29,11 +28,12 @@ __all__ = [
     "Layer",
     "Leaf",
     "MaxPool",
-    "Net",
     "Pool",
-    "Repeat",
-    "Residual",
     "Whiten",
+    "known_activation",
+    "positive",
+    "settle",
+    "shown_activation",
 ]
 
 Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu", "lrelu", "elu", "none"]
@@ -96,10 +96,10 @@ class Conv(Leaf):
     kind: ClassVar[str] = "convolution"
 
     def __post_init__(self) -> None:
-        _positive("Conv", "filters", self.filters)
-        _known_activation("Conv", self.activation)
+        positive("Conv", "filters", self.filters)
+        known_activation("Conv", self.activation)
         window = self.window
-        _settle(self, kernel=window.kernel, stride=window.stride, padding=window.padding)
+        settle(self, kernel=window.kernel, stride=window.stride, padding=window.padding)
 
     @property
     def window(self) -> Window:
@@ -118,7 +118,7 @@ class Conv(Leaf):
         return field.through(self.window.kernel, self.window.stride)
 
     def __str__(self) -> str:
-        return f"{self.filters}c{self.window.text((1, 1))}" + _shown_activation(self.activation, "relu")
+        return f"{self.filters}c{self.window.text((1, 1))}" + shown_activation(self.activation, "relu")
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ class Whiten(Leaf):
     kind: ClassVar[str] = "whitening"
 
     def __post_init__(self) -> None:
-        _positive("Whiten", "a kernel", self.kernel)
-        _positive("Whiten", "a stride", self.stride)
-        _known_activation("Whiten", self.activation)
+        positive("Whiten", "a kernel", self.kernel)
+        positive("Whiten", "a stride", self.stride)
+        known_activation("Whiten", self.activation)
 
     @property
     def window(self) -> Window:
@@ -158,7 +158,7 @@ class Whiten(Leaf):
         return field.through(self.window.kernel, self.window.stride)
 
     def __str__(self) -> str:
-        return f"w{self.window.text((1, 1))}" + _shown_activation(self.activation, "relu")
+        return f"w{self.window.text((1, 1))}" + shown_activation(self.activation, "relu")
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Pool(Leaf):
 
     def __post_init__(self) -> None:
         window, padding = self.window, self.window.padding
-        _settle(self, kernel=window.kernel, stride=window.stride, padding=padding)
+        settle(self, kernel=window.kernel, stride=window.stride, padding=padding)
         if padding != "same" and any(2 * p > k for p, k in zip(padding, window.kernel)):
             problem = f"has padding {times(padding)}, more than half of its kernel {times(window.kernel)}"
             raise Misfit(type(self).__name__, problem)
@@ -223,27 +223,10 @@ class BlurPool(Pool):
 
 
 @dataclass(frozen=True)
-class GlobalAvgPool(Leaf):
-    """The mean of each channel: (C, H, W) to (C,)."""
+class GlobalPool(Leaf):
+    """What the two global pools share: one number of each channel, (C, H, W) to (C,)."""
 
-    kind: ClassVar[str] = "global average pooling"
-
-    def out_shape(self, shape: Shape) -> Shape:
-        _needs_image(self, shape)
-        return shape[:1]
-
-    def look(self, field: Field) -> Field:
-        return field.whole()
-
-    def __str__(self) -> str:
-        return "gap"
-
-
-@dataclass(frozen=True)
-class GlobalMaxPool(Leaf):
-    """The largest number of each channel: (C, H, W) to (C,)."""
-
-    kind: ClassVar[str] = "global max pooling"
+    word: ClassVar[str]
 
     def out_shape(self, shape: Shape) -> Shape:
         _needs_image(self, shape)
@@ -253,7 +236,21 @@ class GlobalMaxPool(Leaf):
         return field.whole()
 
     def __str__(self) -> str:
-        return "gmp"
+        return self.word
+
+
+class GlobalAvgPool(GlobalPool):
+    """The mean of each channel."""
+
+    kind = "global average pooling"
+    word = "gap"
+
+
+class GlobalMaxPool(GlobalPool):
+    """The largest number of each channel."""
+
+    kind = "global max pooling"
+    word = "gmp"
 
 
 @dataclass(frozen=True)
@@ -264,7 +261,7 @@ class BatchNorm(Leaf):
     kind: ClassVar[str] = "batch norm"
 
     def __post_init__(self) -> None:
-        _known_activation("BatchNorm", self.activation)
+        known_activation("BatchNorm", self.activation)
 
     def out_shape(self, shape: Shape) -> Shape:
         return shape
@@ -273,7 +270,7 @@ class BatchNorm(Leaf):
         return 2 * shape[0]
 
     def __str__(self) -> str:
-        return "bn" + _shown_activation(self.activation, "none")
+        return "bn" + shown_activation(self.activation, "none")
 
 
 @dataclass(frozen=True)
@@ -286,7 +283,7 @@ class Dropout(Leaf):
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
             raise Misfit("Dropout", f"needs a share from 0 to below 1, found {self.share!r}", remedy="Write do0.5.")
-        _settle(self, share=abs(float(self.share)))
+        settle(self, share=abs(float(self.share)))
 
     def out_shape(self, shape: Shape) -> Shape:
         return shape
@@ -320,8 +317,8 @@ class Dense(Leaf):
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
-        _positive("Dense", "units", self.units)
-        _known_activation("Dense", self.activation)
+        positive("Dense", "units", self.units)
+        known_activation("Dense", self.activation)
 
     def out_shape(self, shape: Shape) -> Shape:
         return (self.units,)
@@ -336,101 +333,21 @@ class Dense(Leaf):
         return field.whole()
 
     def __str__(self) -> str:
-        return f"{self.units}n" + _shown_activation(self.activation, "relu")
+        return f"{self.units}n" + shown_activation(self.activation, "relu")
 
 
-@dataclass(frozen=True)
-class Residual(Layer):
-    """x + body(x), then the activation. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
-
-    Where the body changes channels or strides, x goes through a 1×1 convolution of the body's stride, without bias
-    (the body's own bias, or batch norm's shift, does that work).
-    """
-
-    body: Sequence[Layer]
-    activation: Activation = "none"
-    kind: ClassVar[str] = "residual sum"
-
-    def __post_init__(self) -> None:
-        _known_activation("Residual", self.activation)
-        _settle(self, body=_checked("Residual", self.body))
-
-    @property
-    def tokens(self) -> int:
-        return sum(layer.tokens for layer in self.body)
-
-    @property
-    def steps(self) -> int:
-        return 1 + sum(layer.steps for layer in self.body)
-
-    def __str__(self) -> str:
-        return f"r({_joined(self.body)})" + _shown_activation(self.activation, "none")
-
-
-@dataclass(frozen=True)
-class Repeat(Layer):
-    """The body, so many times one after another, each time with weights of its own."""
-
-    body: Sequence[Layer]
-    times: int
-
-    def __post_init__(self) -> None:
-        _positive("Repeat", "times", self.times)
-        _settle(self, body=_checked("Repeat", self.body))
-
-    @property
-    def tokens(self) -> int:
-        return sum(layer.tokens for layer in self.body)
-
-    @property
-    def steps(self) -> int:
-        return self.times * sum(layer.steps for layer in self.body)
-
-    def __str__(self) -> str:
-        return f"({_joined(self.body)})x{self.times}"
-
-
-class Net(tuple[Layer, ...]):
-    """A network without its input and output layers. `str()` gives its line, `parse` reads it back.
-
-    Raises:
-        NetError: no layers, or something that is no layer.
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, layers: Iterable[Layer]) -> Self:
-        return super().__new__(cls, _checked("Net", layers))
-
-    def __str__(self) -> str:
-        return _joined(self)
-
-    def __repr__(self) -> str:
-        return f"Net({list(self)})"
-
-
-def _settle(layer: object, **fields: Any) -> None:
+def settle(layer: object, **fields: Any) -> None:
     """Set fields of a frozen dataclass to their one canonical form, so that equal layers compare equal."""
     for name, value in fields.items():
         object.__setattr__(layer, name, value)
 
 
-def _checked(name: str, layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    checked = tuple(layers)
-    for layer in checked:
-        if not isinstance(layer, Layer):
-            raise Misfit(name, f"takes layers such as Conv(32, 3), found {layer!r}")
-    if not checked:
-        raise Misfit(name, "needs at least one layer, found none", remedy="`flat` alone is a linear model.")
-    return checked
-
-
-def _positive(name: str, what: str, value: int) -> None:
+def positive(name: str, what: str, value: int) -> None:
     if not 1 <= value <= LARGEST:
         raise Misfit(name, f"needs {what} from 1 to {LARGEST:,}, found {value}")
 
 
-def _known_activation(name: str, activation: str) -> None:
+def known_activation(name: str, activation: str) -> None:
     if activation not in ACTIVATIONS:
         raise Misfit(name, f"needs one of the activations {', '.join(ACTIVATIONS)}, found {activation!r}")
 
@@ -454,9 +371,5 @@ def _slid(layer: Conv | Pool | Whiten, window: Window, shape: Shape) -> Pair:
     return rows, columns
 
 
-def _joined(layers: Sequence[Layer]) -> str:
-    return "-".join(str(layer) for layer in layers)
-
-
-def _shown_activation(activation: Activation, default: Activation) -> str:
+def shown_activation(activation: Activation, default: Activation) -> str:
     return "" if activation == default else f":{activation}"

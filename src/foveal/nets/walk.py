@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from foveal.errors import NetError
+from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.mistakes import Misfit, pointed
-from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, MaxPool, Net, Repeat, Residual, Whiten
+from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, MaxPool, Whiten
 from foveal.nets.windows import Field, Pair, Shape, times
 
 __all__ = ["MOST_STEPS", "Step", "check", "each", "walk"]

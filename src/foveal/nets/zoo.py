@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 
 from foveal.errors import NetError
+from foveal.nets.composed import Net
 from foveal.nets.notation import parse
-from foveal.nets.specs import Layer, Net
+from foveal.nets.specs import Layer
 
 __all__ = ["ZOO", "expand", "net_of"]
 

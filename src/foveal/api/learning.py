@@ -1,14 +1,10 @@
-"""The verbs. Command line, studio and scripts all go through these; there is no second way.
-
-Looking at images does not need torch; what trains, evaluates or predicts imports it when called.
-"""
+"""Training: planned, begun, gone on with, and measured at its end."""
 
 import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.errors import RecipeError, RunError, UnreadableImage
+from foveal.api.looking import look, task_and_data
+from foveal.api.measuring import report_of
+from foveal.errors import RecipeError, RunError
 from foveal.events import Event, Started
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
-from foveal.readers.paths import image_files
-from foveal.recipe import InputContract, Recipe, named_recipe
+from foveal.recipe import Recipe, named_recipe
 from foveal.run import CUSTOM_NET, Run, free_run_path
-from foveal.task import Examples, FileAnswer, PixelRows, Task
+from foveal.task import Task
 from foveal.types import SPLITS, Dataset, Progress, Source
 
 if TYPE_CHECKING:
@@ -31,57 +28,13 @@ if TYPE_CHECKING:
 
     from foveal.engine.devices import Device
     from foveal.engine.plan import Plan
-    from foveal.engine.predictor import Predictor
     from foveal.engine.ready import Ready
     from foveal.engine.team import Team
-    from foveal.nets import Description, Layer
-    from foveal.report import Report
+    from foveal.nets import Layer
 
     Net = str | Sequence[Layer] | nn.Module
 
-__all__ = [
-    "describe",
-    "evaluate",
-    "load",
-    "look",
-    "plan",
-    "predict",
-    "propose_split",
-    "report_of",
-    "resume",
-    "resuming",
-    "train",
-    "training",
-]
-
-THUMBNAIL_SIDE = 128
-
-
-def look(
-    source: "str | Path | Source" = "digits", *, task: str = "classification", progress: Progress | None = None
-) -> Dataset:
-    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
-
-    Args:
-        source: a folder of class folders, an archive of one, or a built-in set (`digits`, `cifar10`, `cifar100`).
-        progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
-
-    Raises:
-        SourceError: there is nothing usable there; the message says what was found.
-    """
-    from foveal.data import look as look_at
-    from foveal.tasks import named_task
-
-    with extra("train"):
-        return look_at(source, named_task(task), progress=progress)
-
-
-def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> Dataset:
-    """The division into train, validation and test that training with that recipe would use."""
-    from foveal.data import divide
-
-    named = named_recipe(recipe, dataset)
-    return divide(dataset, validation=named.validation, test=named.test, seed=seed)
+__all__ = ["plan", "resume", "resuming", "train", "training"]
 
 
 def plan(
@@ -252,7 +205,7 @@ def resuming(
         run = Run.open(run)
         was = run.info["environment"]
         on = choose_device(device or was["device"], was["threads"])
-        record, dataset = _task_and_data(run, progress)
+        record, dataset = task_and_data(run, progress)
         network = network_for(run.recipe, record, dataset.labels, net)
         array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
     _agree(team, run.recipe, dataset)
@@ -278,161 +231,6 @@ def resume(
         RunError: there is no run, or the images have changed since.
     """
     return _finish(resuming(run, net=net, save_every=save_every), net, on_event)
-
-
-def evaluate(
-    run: str | Path | Run,
-    *,
-    net: "nn.Module | None" = None,
-    progress: Progress | None = None,
-    on_report: "Callable[[Report], object]" = lambda report: None,
-    verb: str = "evaluate",
-) -> "Report":
-    """Measure a finished run on its test split, count the look, and write report.json and report.html.
-
-    Args:
-        on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
-
-    Raises:
-        RunError: training has not finished, or the images have changed since.
-    """
-    with extra("train"):
-        from foveal.data import summary
-        from foveal.data.cache import pixels
-        from foveal.engine.devices import choose_device
-        from foveal.engine.infer import infer
-        from foveal.engine.predictor import trained_network
-        from foveal.report import build_report, write_page
-
-    run = Run.open(run)
-    record, dataset = _task_and_data(run, progress)
-    device = choose_device()
-    network = trained_network(run, record, device, net)
-    array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
-    looks = run.count_look(verb)
-    outputs = infer(network, array, dataset.rows("test"), device.torch)
-    measurement = record.measure(
-        outputs, _examples(dataset, array, "test"), _examples(dataset, array, "train"), dataset.labels, run.recipe.seed
-    )
-    report = build_report(
-        measurement,
-        task=record,
-        looks=looks,
-        recipe=run.recipe.model_dump(mode="json"),
-        data=summary(dataset),
-        environment=run.info["environment"],
-        history=run.history(),
-    )
-    report.write(run.report)
-    on_report(report)
-    rows = {dataset.files[row]: row for row in dataset.rows("test")} if measurement.mistakes else {}
-    thumbnails = {
-        mistake.file: _thumbnail(dataset, record, array, run.recipe.input, rows[mistake.file])
-        for mistake in measurement.mistakes
-    }
-    write_page(report, thumbnails, run.report / "report.html")
-    return report
-
-
-def report_of(
-    run: str | Path | Run,
-    *,
-    net: "nn.Module | None" = None,
-    progress: Progress | None = None,
-    on_report: "Callable[[Report], object]" = lambda report: None,
-) -> "Report":
-    """The report that a finished run has; where it has none yet, or one of another recipe, made
-    now, as the end of training.
-
-    Args:
-        on_report: is shown the report as soon as it is there, as in `evaluate`.
-    """
-    with extra("train"):
-        from foveal.report import Report
-
-    run = Run.open(run)
-    path = run.report / "report.json"
-    report = Report.read(path) if path.is_file() else None
-    if report and report.recipe == run.recipe.model_dump(mode="json"):
-        on_report(report)
-        return report
-    return evaluate(run, net=net, progress=progress, on_report=on_report, verb="train")
-
-
-def load(run: str | Path | Run, *, net: "nn.Module | None" = None, device: str = "auto") -> "Predictor":
-    """A finished run's network, ready to answer: `load(run)("photo.jpg").label`.
-
-    Args:
-        device: as for `train`.
-
-    Raises:
-        RunError: there is no finished run.
-        RecipeError: the device is not there.
-    """
-    with extra("train"):
-        from foveal.engine.devices import choose_device
-        from foveal.engine.predictor import Predictor, trained_network
-    from foveal.tasks import named_task
-
-    run = Run.open(run)
-    record = named_task(run.info["task"])
-    on = choose_device(device)
-    return Predictor(run, record, trained_network(run, record, on, net), on, tuple(run.info["labels"]))
-
-
-def predict(
-    run: "str | Path | Run | Predictor",
-    images: str | Path | Iterable[str | Path],
-    *,
-    net: "nn.Module | None" = None,
-    device: str = "auto",
-    progress: Progress | None = None,
-) -> Generator[FileAnswer]:
-    """An answer a file, in order, as they come; closing the generator stops it.
-
-    Args:
-        run: a finished run; or what `load` gave, then `net` and `device` are its own.
-        images: files, folders (all files in them, at any depth) and glob patterns.
-        device: as for `train`.
-        progress: is told `predicting`, how many files are answered, and of how many.
-
-    Raises:
-        FovealError: a path or pattern matches nothing.
-        RunError: there is no finished run.
-        RecipeError: the device is not there.
-    """
-    files = image_files(images)
-    predictor = load(run, net=net, device=device) if isinstance(run, str | Path | Run) else run
-
-    def answers() -> Generator[FileAnswer]:
-        with closing(predictor.many(files)) as predictions:
-            for done, (file, answer) in enumerate(zip(files, predictions, strict=True), 1):
-                failed = isinstance(answer, UnreadableImage)
-                yield FileAnswer(file, None, answer.message) if failed else FileAnswer(file, answer)
-                if progress:
-                    progress("predicting", done, len(files))
-
-    return answers()
-
-
-def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10) -> "Description":
-    """Layer by layer: output shape, parameters, FLOPs, receptive field, and what dense layers would need.
-
-    Args:
-        net: as for `train`.
-        size: height, width, channels of the input.
-        outputs: numbers the output layer gives, such as classes.
-
-    Raises:
-        NetError: the net cannot be built on that input; the message names the token.
-    """
-    from foveal.nets import describe as describe_net
-
-    if isinstance(net, str | Sequence):
-        return describe_net(net, size, outputs)
-    with extra("train"):
-        from foveal.nets.describe_module import describe_module
-    return describe_module(net, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -474,7 +272,7 @@ def _ready(
     on = choose_device(device)
     if minutes is None or net is not None:
         named = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
-        module, line = _net_of(net, named)
+        module, line = module_and_line(net, named)
         chosen = named.changed(**{"task": task, "net": line, **changes})
         if minutes is None:
             return _Prepared(record, ready(dataset, record, chosen, on, progress), on, module)
@@ -533,11 +331,11 @@ def _finish(events: Iterator[Event], net: Any, on_event: Callable[[Event], objec
     team = join()
     with team.after_lead():
         if team.lead:
-            report_of(run, net=_net_of(net, run.recipe)[0])
+            report_of(run, net=module_and_line(net, run.recipe)[0])
     return run
 
 
-def _net_of(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]":
+def module_and_line(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]":
     """The user's module if it is one, and the line that stands for the net in the recipe."""
     from foveal.nets import Net, expand
 
@@ -548,25 +346,6 @@ def _net_of(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]"
     if isinstance(net, Sequence):
         return None, str(Net(net))
     return net, CUSTOM_NET
-
-
-def _task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
-    """The run's task and its images as they were divided.
-
-    Raises:
-        RunError: the images are not those of the run.
-    """
-    from foveal.data import read_split
-    from foveal.tasks import named_task
-
-    dataset = look(run.info["source"], task=run.info["task"], progress=progress)
-    dataset = read_split(run.split, dataset)
-    if dataset.fingerprint != run.info["fingerprint"]:
-        raise RunError(
-            f"The images in {run.info['source']} are not those that {run.path} was trained on: their content changed.",
-            remedy="Bring the old images back, or train again.",
-        )
-    return named_task(run.info["task"]), dataset
 
 
 def _noted(dataset: Dataset) -> tuple[str, ...]:
@@ -600,19 +379,3 @@ def _refuse_taken(out: str | Path | None) -> None:
     if (path / "run.json").is_file():
         remedy = f"Choose another --out, or go on with it: foveal resume {path}"
     raise RunError(f"{path} is already there, and nothing is overwritten.", remedy=remedy)
-
-
-def _examples(dataset: Dataset, array: np.ndarray, split: Any) -> Examples:
-    rows = dataset.rows(split)
-    return Examples([dataset.files[row] for row in rows], PixelRows(array, rows), dataset.targets[rows])
-
-
-def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:
-    """The whole image, small: from the pixels, where they are all of it, so that the source stays closed (to list an
-    archive of 60,000 files again takes most of a second), otherwise from its file."""
-    whole = (*dataset.sizes[row], dataset.channels) == (contract.height, contract.width, contract.channels)
-    image = array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
-    scale = min(1.0, THUMBNAIL_SIDE / max(image.shape[:2]))
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")
-    return task.reader.prepare(image, contract)[0]

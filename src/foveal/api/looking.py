@@ -1,0 +1,87 @@
+"""What is there, in images and in networks, before anything is learned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foveal.errors import RunError
+from foveal.extras import extra
+from foveal.recipe import named_recipe
+from foveal.run import Run
+from foveal.task import Task
+from foveal.types import Dataset, Progress, Source
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foveal.nets import Description, Layer
+
+    Net = str | Sequence[Layer] | nn.Module
+
+__all__ = ["describe", "look", "propose_split", "task_and_data"]
+
+
+def look(
+    source: "str | Path | Source" = "digits", *, task: str = "classification", progress: Progress | None = None
+) -> Dataset:
+    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
+
+    Args:
+        source: a folder of class folders, an archive of one, or a built-in set (`digits`, `cifar10`, `cifar100`).
+        progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
+
+    Raises:
+        SourceError: there is nothing usable there; the message says what was found.
+    """
+    from foveal.data import look as look_at
+    from foveal.tasks import named_task
+
+    with extra("train"):
+        return look_at(source, named_task(task), progress=progress)
+
+
+def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> Dataset:
+    """The division into train, validation and test that training with that recipe would use."""
+    from foveal.data import divide
+
+    named = named_recipe(recipe, dataset)
+    return divide(dataset, validation=named.validation, test=named.test, seed=seed)
+
+
+def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10) -> "Description":
+    """Layer by layer: output shape, parameters, FLOPs, receptive field, and what dense layers would need.
+
+    Args:
+        net: as for `train`.
+        size: height, width, channels of the input.
+        outputs: numbers the output layer gives, such as classes.
+
+    Raises:
+        NetError: the net cannot be built on that input; the message names the token.
+    """
+    from foveal.nets import describe as describe_net
+
+    if isinstance(net, str | Sequence):
+        return describe_net(net, size, outputs)
+    with extra("train"):
+        from foveal.nets.describe_module import describe_module
+    return describe_module(net, size)
+
+
+def task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
+    """The run's task and its images as they were divided.
+
+    Raises:
+        RunError: the images are not those of the run.
+    """
+    from foveal.data import read_split
+    from foveal.tasks import named_task
+
+    dataset = look(run.info["source"], task=run.info["task"], progress=progress)
+    dataset = read_split(run.split, dataset)
+    if dataset.fingerprint != run.info["fingerprint"]:
+        raise RunError(
+            f"The images in {run.info['source']} are not those that {run.path} was trained on: their content changed.",
+            remedy="Bring the old images back, or train again.",
+        )
+    return named_task(run.info["task"]), dataset

@@ -1,0 +1,118 @@
+"""Measuring a run on its test images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveal.api.looking import task_and_data
+from foveal.extras import extra
+from foveal.recipe import InputContract
+from foveal.run import Run
+from foveal.task import Examples, PixelRows, Task
+from foveal.types import Dataset, Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foveal.report import Report
+
+__all__ = ["evaluate", "report_of"]
+
+THUMBNAIL_SIDE = 128
+
+
+def evaluate(
+    run: str | Path | Run,
+    *,
+    net: "nn.Module | None" = None,
+    progress: Progress | None = None,
+    on_report: "Callable[[Report], object]" = lambda report: None,
+    verb: str = "evaluate",
+) -> "Report":
+    """Measure a finished run on its test split, count the look, and write report.json and report.html.
+
+    Args:
+        on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
+
+    Raises:
+        RunError: training has not finished, or the images have changed since.
+    """
+    with extra("train"):
+        from foveal.data import summary
+        from foveal.data.cache import pixels
+        from foveal.engine.devices import choose_device
+        from foveal.engine.infer import infer
+        from foveal.engine.predictor import trained_network
+        from foveal.report import build_report, write_page
+
+    run = Run.open(run)
+    record, dataset = task_and_data(run, progress)
+    device = choose_device()
+    network = trained_network(run, record, device, net)
+    array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
+    looks = run.count_look(verb)
+    outputs = infer(network, array, dataset.rows("test"), device.torch)
+    measurement = record.measure(
+        outputs, _examples(dataset, array, "test"), _examples(dataset, array, "train"), dataset.labels, run.recipe.seed
+    )
+    report = build_report(
+        measurement,
+        task=record,
+        looks=looks,
+        recipe=run.recipe.model_dump(mode="json"),
+        data=summary(dataset),
+        environment=run.info["environment"],
+        history=run.history(),
+    )
+    report.write(run.report)
+    on_report(report)
+    rows = {dataset.files[row]: row for row in dataset.rows("test")} if measurement.mistakes else {}
+    thumbnails = {
+        mistake.file: _thumbnail(dataset, record, array, run.recipe.input, rows[mistake.file])
+        for mistake in measurement.mistakes
+    }
+    write_page(report, thumbnails, run.report / "report.html")
+    return report
+
+
+def report_of(
+    run: str | Path | Run,
+    *,
+    net: "nn.Module | None" = None,
+    progress: Progress | None = None,
+    on_report: "Callable[[Report], object]" = lambda report: None,
+) -> "Report":
+    """The report that a finished run has; where it has none yet, or one of another recipe, made
+    now, as the end of training.
+
+    Args:
+        on_report: is shown the report as soon as it is there, as in `evaluate`.
+    """
+    with extra("train"):
+        from foveal.report import Report
+
+    run = Run.open(run)
+    path = run.report / "report.json"
+    report = Report.read(path) if path.is_file() else None
+    if report and report.recipe == run.recipe.model_dump(mode="json"):
+        on_report(report)
+        return report
+    return evaluate(run, net=net, progress=progress, on_report=on_report, verb="train")
+
+
+def _examples(dataset: Dataset, array: np.ndarray, split: Any) -> Examples:
+    rows = dataset.rows(split)
+    return Examples([dataset.files[row] for row in rows], PixelRows(array, rows), dataset.targets[rows])
+
+
+def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:
+    """The whole image, small: from the pixels, where they are all of it, so that the source stays closed (to list an
+    archive of 60,000 files again takes most of a second), otherwise from its file."""
+    whole = (*dataset.sizes[row], dataset.channels) == (contract.height, contract.width, contract.channels)
+    image = array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
+    scale = min(1.0, THUMBNAIL_SIDE / max(image.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")
+    return task.reader.prepare(image, contract)[0]
