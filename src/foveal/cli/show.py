@@ -97,8 +97,8 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
 
 def plan(plan: "Plan") -> None:
     """The table of `plan`: what was decided and what to expect of it."""
-    for reason in plan.reasons:
-        out.print(escape(reason), soft_wrap=True)
+    for line in (f"net {plan.recipe.net}", *plan.reasons):
+        out.print(escape(line), soft_wrap=True)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(justify="right")
     table.add_column()
@@ -183,7 +183,7 @@ def _introduce(started: Started) -> None:
     size = "×".join(map(str, (recipe.input.height, recipe.input.width, recipe.input.channels)))
     err.print(f"input {size} ({recipe.input.resize} where the size differs), net {escape(recipe.net)}", soft_wrap=True)
     for note in started.notes:
-        err.print(f"[yellow]note:[/] {escape(note)}")
+        err.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     err.print("* the best epoch on validation so far", style="dim")
     if started.epoch == started.epochs:
         err.print("training was finished before")

@@ -178,14 +178,19 @@ class Planner:
 
     def _reasons(self, recipe: Recipe, rate: float) -> tuple[str, ...]:
         size = "×".join(map(str, (recipe.input.height, recipe.input.width)))
-        as_they_are = (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all()
+        why = "the largest side that the minutes allow"
+        if (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all():
+            why = "the images as they are"
+        elif self.own or any(name.startswith("input.") for name in self.changes):
+            why = "as asked for"
         passes = f"{recipe.epochs:g} epochs of {self.images:,} images at {rate:,.0f} images/s"
         if float(recipe.epochs) >= round(most_epochs(self.images), 3):
             passes += "; more would hardly help, so the time is not used up"
         return (
-            f"input {size}: {'the images as they are' if as_they_are else 'the largest side that the minutes allow'}",
-            f"net {recipe.net}" if self.own else f"net {recipe.net}: the largest that can be fed in the time",
+            f"input {size}: {why}",
+            "the net that was asked for" if self.own else "the largest net of the ladder that can be fed in the time",
             f"{passes}, in batches of {recipe.batch_size}",
+            f"{recipe.optimizer} from a rate of {recipe.learning_rate:g}, {recipe.schedule} over all steps",
             "mirrored left and right, since larger than 28 pixels; where sides matter: --set flip=false"
             if recipe.flip
             else "not mirrored",
