@@ -22,12 +22,13 @@ from foveal.types import Dataset
 
 __all__ = ["Plan", "Planner"]
 
-SHARE = 0.97  # of the minutes that are planned for
-MEASURING = 0.01  # share of the minutes that measuring a net may take
+SHARE = 0.96  # of the minutes that are planned for
+MEASURING = 0.015  # share of the minutes that measuring a net may take
 LONGEST = 4.0  # seconds for it
-REPORT = 2.0  # seconds that baselines and report take, and for each thousand test images …
+REPORT = 1.5  # seconds that baselines and report take, and for each thousand test images …
 REPORT_PER_THOUSAND = 0.05
 NOMINAL = 5e10  # FLOP/s: the net for a machine that does so many is measured first
+SAVING = 0.3  # seconds that a checkpoint takes at the end of an epoch
 RUNTIME = 500e6  # bytes of Python and torch
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
 CIFAR10 = (0.9e12, 0.70), (6.5e12, 0.84), (36e12, 0.90), (150e12, 0.93), (600e12, 0.945)
@@ -152,14 +153,18 @@ class Planner:
     def _measuring(self, speed: Speed) -> float:
         return REPORT + REPORT_PER_THOUSAND * self.test / 1000 + self.test * speed.answer
 
+    def _ending(self, speed: Speed) -> float:
+        """Seconds that the end of an epoch takes: validation and a checkpoint."""
+        return SAVING + len(self.data.validation) * speed.answer
+
     def _epochs(self, recipe: Recipe, speed: Speed) -> float:
-        validation = len(self.data.validation) * speed.answer
-        left, epoch = self._left(speed) - validation, speed.epoch(self.images, recipe.batch_size)
-        epochs = left / (epoch + validation) if left > epoch else left / epoch
+        ending = self._ending(speed)
+        left, epoch = self._left(speed) - ending, speed.epoch(self.images, recipe.batch_size)
+        epochs = left / (epoch + ending) if left > epoch else left / epoch
         return float(np.clip(epochs, recipe.batch_size / self.images, most_epochs(self.images)))
 
     def _told(self, recipe: Recipe, speed: Speed) -> Plan:
-        epochs, validation = float(recipe.epochs), len(self.data.validation) * speed.answer
+        epochs = float(recipe.epochs)
         rate = speed.rate(recipe.batch_size)
         known = recipe.net != CUSTOM_NET
         flops = training_flops(recipe.net, recipe.input, recipe.growth) if known else None
@@ -167,7 +172,7 @@ class Planner:
             recipe=recipe,
             minutes=self.minutes,
             began=self.clock(),
-            training=epochs * speed.epoch(self.images, recipe.batch_size) + np.ceil(epochs) * validation,
+            training=epochs * speed.epoch(self.images, recipe.batch_size) + np.ceil(epochs) * self._ending(speed),
             measuring=self._measuring(speed),
             images_per_second=rate,
             flops_per_second=rate * flops if flops else None,
