@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EpochEnded", "Event", "Finished", "Saved", "Started", "Step"]
+__all__ = ["EpochEnded", "Event", "Finished", "Paced", "Saved", "Started", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class EpochEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Paced:
+    """The clock asked for another number of steps in all; the run's recipe has it."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A checkpoint is on the disk and read back."""
 
@@ -86,4 +93,4 @@ class Finished:
     weights_sha256: str
 
 
-Event = Started | Step | EpochEnded | Saved | Finished
+Event = Started | Step | Paced | EpochEnded | Saved | Finished

@@ -119,6 +119,10 @@ class Recipe(BaseModel):
         description="train on smaller images first: (until this share of the steps, at this share of the side), …; "
         "the rest at full size",
     )
+    pace: tuple[tuple[int, int], ...] = Field(
+        default=(),
+        description="corrections that kept a training within its minutes: (from this step on, steps in all), …",
+    )
     mirror_test: bool = Field(default=False, description="answer with the mean over the image and its mirror image")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
@@ -147,6 +151,14 @@ class Recipe(BaseModel):
         if ends != sorted(set(ends)) or not all(0 < number <= 1 for pair in growth for number in pair):
             raise ValueError("expected shares above 0 and at most 1, the first of each pair rising")
         return growth
+
+    @field_validator("pace")
+    @classmethod
+    def _forward(cls, pace: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        steps = [step for step, _ in pace]
+        if steps != sorted(set(steps)) or not all(0 < step < total for step, total in pace):
+            raise ValueError("expected rising steps, each below its number of steps in all")
+        return pace
 
     def changed(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed, validated again.

@@ -81,6 +81,11 @@ class Run:
     def recipe(self) -> Recipe:
         return recipe_from(self._json("recipe.json"))
 
+    def write_recipe(self, recipe: Recipe) -> None:
+        """The recipe, whole or not there; the one that was read before is forgotten."""
+        write_atomic(self.path / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
+        self.__dict__.pop("recipe", None)
+
     @property
     def finished(self) -> bool:
         """Training is over and the weights are there."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from foveal.engine.devices import Device
+    from foveal.engine.pace import Pace
     from foveal.engine.plan import Plan
     from foveal.engine.ready import Ready
     from foveal.engine.team import Team
@@ -112,7 +113,7 @@ def training(
     told = at.ready.plan.reasons if at.ready.plan else ()
     notes = (*told, *_noted(at.ready.dataset))
     places = at.ready.dataset, at.ready.pixels, network, at.device, save_every, notes
-    return _events(Run(path), at.task, at.ready.recipe, *places)
+    return _events(Run(path), at.task, at.ready.recipe, *places, pace=at.ready.pace)
 
 
 def _new_run(out: str | Path | None, at: "_Prepared") -> Path:
@@ -297,12 +298,13 @@ def _events(
     device: "Device",
     save_every: float,
     notes: tuple[str, ...] = (),
+    pace: "Pace | None" = None,
 ) -> Iterator[Event]:
     from foveal.engine.team import join
     from foveal.engine.train import TrainingSet, train
 
     data = TrainingSet(array, dataset.targets, dataset.rows("train"), dataset.rows("validation"), dataset.files)
-    events = train(network, task.answer, recipe, data, run, device, save_every, join())
+    events = train(network, task.answer, recipe, data, run, device, save_every, join(), pace)
     started = next(events)
     assert isinstance(started, Started)
     yield replace(started, notes=notes + started.notes)

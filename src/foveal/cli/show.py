@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from foveal.errors import LeadEnded
-from foveal.events import EpochEnded, Event, Finished, Started, Step
+from foveal.events import EpochEnded, Event, Finished, Paced, Started, Step
 from foveal.report import Report
 from foveal.run import Run
 from foveal.task import FileAnswer
@@ -208,6 +208,8 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
         scores = " ".join(f"{name} {value:.3f}" for name, value in event.scores.items())
         done = event.epoch * started.steps + event.step
         bar.update(task, completed=done, status=f"epoch {event.epoch + 1} loss {event.loss:.3f} {scores}")
+    elif isinstance(event, Paced):
+        bar.update(task, total=event.total)
     elif isinstance(event, EpochEnded):
         parts = [f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs}"]
         for split in ("train", "validation"):

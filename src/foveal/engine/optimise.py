@@ -143,7 +143,7 @@ def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Opt
     return torch.optim.AdamW(groups, rate, betas, recipe.epsilon, weight_decay=decay, fused=fused)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+def learning_rate(recipe: Recipe, step: float, steps: int) -> float:
     """The rate of step `step` (from 0) of `steps` in the whole training."""
     warmup = round(recipe.warmup * steps)
     if step < warmup:

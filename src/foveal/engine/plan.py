@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from foveal.data.batches import steps_in_epoch
 from foveal.engine.devices import Device
 from foveal.engine.ladder import activations, most_epochs, parameters, recipe_on, rung_for, sized, training_flops
+from foveal.engine.pace import Pace
 from foveal.engine.speed import Speed, measure_speed
 from foveal.engine.steps import TrainingSet
 from foveal.errors import RecipeError
@@ -100,8 +102,8 @@ class Planner:
     def images(self) -> int:
         return len(self.data.train)
 
-    def plan(self) -> Plan:
-        """Measure and decide.
+    def plan(self) -> tuple[Plan, Pace]:
+        """Measure and decide; and what will keep the training within its minutes.
 
         Raises:
             RecipeError: the minutes are over before training could begin.
@@ -112,7 +114,13 @@ class Planner:
             epochs = self._epochs(recipe, speed)
             fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs)
             recipe = self._settled(fitted)
-        return self._told(recipe, speed)
+        return self._told(recipe, speed), self._pace(recipe, speed)
+
+    def _pace(self, recipe: Recipe, speed: Speed) -> Pace:
+        until = 60 * self.minutes - self._measuring(speed)
+        most = most_epochs(self.images) * steps_in_epoch(self.images, recipe.batch_size)
+        phases = [(share, seconds * recipe.batch_size + speed.step) for share, seconds in speed.phases]
+        return Pace(lambda: until - self.clock(), phases or [(1.0, 1.0)], int(most))
 
     def _chosen(self) -> tuple[Recipe, Speed]:
         """The net that this machine can feed in the minutes, and its speed."""

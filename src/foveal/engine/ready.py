@@ -11,6 +11,7 @@ from foveal.data import divide
 from foveal.data.cache import pixels
 from foveal.engine.devices import Device, resolve_precision
 from foveal.engine.ladder import LADDER, contract_for, recipe_on
+from foveal.engine.pace import Pace
 from foveal.engine.plan import Plan, Planner
 from foveal.engine.steps import TrainingSet
 from foveal.errors import RecipeError
@@ -29,12 +30,14 @@ class Ready:
         dataset: divided.
         pixels: (N, H, W, C) uint8, in the dataset's order.
         plan: how the recipe came about, where minutes decided it.
+        pace: what keeps the training within them.
     """
 
     recipe: Recipe
     dataset: Dataset
     pixels: np.ndarray
     plan: Plan | None = None
+    pace: Pace | None = None
 
 
 def ready(dataset: Dataset, task: Task, recipe: Recipe, device: Device, progress: Progress | None = None) -> Ready:
@@ -92,5 +95,5 @@ def ready_in(
         own=own.changed(**changes) if own else None,
         module=module,
     )
-    plan = planner.plan()
-    return Ready(plan.recipe, at.dataset, at.pixels, plan)
+    plan, pace = planner.plan()
+    return Ready(plan.recipe, at.dataset, at.pixels, plan, pace)

@@ -22,11 +22,16 @@ PROBE = 256  # images in a batch at most: a larger one takes longer to measure a
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds that an image takes to learn from and to answer for, and a step of the optimizer."""
+    """Seconds that an image takes to learn from and to answer for, and a step of the optimizer.
+
+    Args:
+        phases: (until this share of the steps, seconds an image), …: what `learn` is the mean of.
+    """
 
     learn: float
     answer: float
     step: float
+    phases: tuple[tuple[float, float], ...] = ()
 
     def epoch(self, images: int, batch_size: int) -> float:
         return images * self.learn + images / batch_size * self.step
@@ -55,13 +60,14 @@ def measure_speed(
     network = network_for(recipe, task, labels, module)
     network.to(device.torch, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batch = min(recipe.batch_size, PROBE, len(data.train))
-    phases = [(until, scale) for until, scale in (*recipe.growth, (1.0, 1.0))]
-    learn, began, step = 0.0, 0.0, 0.0
-    for until, scale in phases:
+    sizes = (*recipe.growth, (1.0, 1.0))
+    learn, began, step, phases = 0.0, 0.0, 0.0, []
+    for until, scale in sizes:
         probe = recipe.changed(batch_size=batch, epochs=100_000, growth=((1.0, scale),) if scale < 1 else ())
         steps = Steps(network, optimizer_for(network, probe, device.torch), task.answer, probe, data, device, State())
-        whole, step = _seconds_a_step(steps, seconds / len(phases))
-        learn += (until - began) * max(whole - step, 0.1 * whole) / batch
+        whole, step = _seconds_a_step(steps, seconds / len(sizes))
+        phases.append((until, max(whole - step, 0.1 * whole) / batch))
+        learn += (until - began) * phases[-1][1]
         began = until
     rows = data.train[:batch]
     infer(network, data.pixels, rows, device.torch)
@@ -70,7 +76,7 @@ def measure_speed(
     answer = (time.perf_counter() - start) / len(rows)
     if module is not None and kept is not None:
         module.load_state_dict(kept)
-    return Speed(learn, answer, step)
+    return Speed(learn, answer, step, tuple(phases))
 
 
 def _seconds_a_step(steps: Steps, seconds: float) -> tuple[float, float]:

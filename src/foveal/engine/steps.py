@@ -12,6 +12,7 @@ from foveal.data.batches import batches, order, steps_in_epoch
 from foveal.engine.augment import augment, resized
 from foveal.engine.devices import Device
 from foveal.engine.optimise import Optimizer, learning_rate
+from foveal.engine.pace import progress_at
 from foveal.engine.state import State
 from foveal.engine.team import ALONE, Team
 from foveal.engine.whole_batch import WholeBatch, whole_batch
@@ -66,7 +67,20 @@ class Steps:
     @property
     def total(self) -> int:
         """Steps of the whole training."""
+        return self.recipe.pace[-1][1] if self.recipe.pace else self.planned
+
+    @property
+    def planned(self) -> int:
+        """Steps of the whole training, as planned at its start."""
         return max(1, round(self.recipe.epochs * self.steps))
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done."""
+        return self.progress_at(self.done)
+
+    def progress_at(self, done: int) -> float:
+        return progress_at(done, self.planned, self.recipe.pace)
 
     @property
     def epochs(self) -> int:
@@ -103,7 +117,7 @@ class Steps:
             if self.done == self.total:
                 return
             images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)
-            images = resized(images, recipe, self.done / self.total)
+            images = resized(images, self.recipe, self.progress)
             self.team.go_on()
             outputs, loss = self._learn(images, targets.to(self.device.torch), len(rows))
             if not math.isfinite(loss):
@@ -121,7 +135,11 @@ class Steps:
 
     def rate(self) -> float:
         """The learning rate of the next step."""
-        return learning_rate(self.recipe, self.done, self.total)
+        return self.rate_at(self.done)
+
+    def rate_at(self, done: int) -> float:
+        """The learning rate of the step after so many."""
+        return learning_rate(self.recipe, self.progress_at(done) * self.planned, self.planned)
 
     def remedy(self) -> str:
         """What to do when the loss is not finite."""

@@ -12,12 +12,13 @@ import torch
 from foveal.engine.checkpoint import latest_checkpoint, save_checkpoint, save_weights, weights_sha256
 from foveal.engine.devices import Device
 from foveal.engine.infer import infer
-from foveal.engine.optimise import learning_rate, optimizer_for
+from foveal.engine.optimise import optimizer_for
+from foveal.engine.pace import Pace
 from foveal.engine.state import State, checkpoint_of, restore
 from foveal.engine.steps import Steps, TrainingSet
 from foveal.engine.team import ALONE, Team
 from foveal.errors import FovealError, NonFiniteLoss, ProcessLost
-from foveal.events import EpochEnded, Event, Finished, Saved, Started
+from foveal.events import EpochEnded, Event, Finished, Paced, Saved, Started
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
 from foveal.run import Run
@@ -35,6 +36,7 @@ def train(
     device: Device,
     save_every: float = 30.0,
     team: Team = ALONE,
+    pace: Pace | None = None,
 ) -> Iterator[Event]:
     """Train `network` in place, from the run's last checkpoint if there is one, and write the run's weights.
 
@@ -46,6 +48,8 @@ def train(
     Args:
         recipe: with `precision` resolved.
         save_every: seconds between checkpoints within an epoch; one more is written at the end of each.
+        pace: corrects the number of steps on the way, for a team of one. What it decides is written into the run's
+            recipe before the next step, so that the run repeats, and resumes, without a clock.
 
     Raises:
         NonFiniteLoss: the loss or a weight is NaN or infinite; the last checkpoint is from before.
@@ -56,7 +60,7 @@ def train(
     optimizer = optimizer_for(network, recipe, device.torch)
     checkpoint, notes = latest_checkpoint(run.checkpoints)
     state = State() if checkpoint is None else restore(checkpoint, network, optimizer)
-    training = _Training(network, optimizer, answer, recipe, data, device, state, run, team=team)
+    training = _Training(network, optimizer, answer, recipe, data, device, state, run, pace, team=team)
     training.begin(fresh=checkpoint is None)
     yield from _shared(training, save_every, notes)
     if recipe.keep == "best" and state.best_state:
@@ -77,6 +81,8 @@ def _shared(training: "_Training", save_every: float, notes: tuple[str, ...]) ->
         while state.epoch < training.epochs and not state.out_of_patience(training.recipe):
             for step in training.epoch():
                 yield step
+                if total := training.keep_pace():
+                    yield Paced(total)
                 if team.lead and training.seconds_since_save() > save_every:
                     yield training.save()
             team.go_on()
@@ -105,6 +111,7 @@ class _Training(Steps):
     """A training in its run's folder."""
 
     run: Run
+    pace: Pace | None = None
     saved: tuple[int, int] = (0, 0)
     saved_at: float = field(default_factory=time.monotonic)
     clock: float = field(default_factory=time.monotonic)
@@ -128,7 +135,7 @@ class _Training(Steps):
     def end_epoch(self) -> EpochEnded:
         """Validate, note the epoch in the history, and move the state to the next."""
         state = self.state
-        rate = learning_rate(self.recipe, state.epoch * self.steps, self.total)
+        rate = self.rate_at(state.epoch * self.steps)
         train = {f"train_{name}": value for name, value in state.means().items()}
         row = {
             "epoch": state.epoch + 1,
@@ -166,6 +173,17 @@ class _Training(Steps):
         path = save_checkpoint(self.run.checkpoints, checkpoint_of(self.state, self.network, self.optimizer))
         self.saved, self.saved_at = self.state.place, time.monotonic()
         return Saved(path, *self.state.place)
+
+    def keep_pace(self) -> int | None:
+        """The new number of steps in all, where the clock asks for another one."""
+        if self.pace is None:
+            return None
+        total = self.pace.total(self.done, self.progress, self.total)
+        if total:
+            self.recipe = self.recipe.changed(pace=(*self.recipe.pace, (self.done, total)))
+            self.run.write_recipe(self.recipe)
+        self.pace.step(self.progress)
+        return total
 
     def seconds_since_save(self) -> float:
         return time.monotonic() - self.saved_at
