@@ -26,7 +26,7 @@ __all__ = ["Plan", "Planner"]
 
 SHARE = 0.96  # of the minutes that are planned for
 MEASURING = 0.015  # share of the minutes that measuring a net may take
-LONGEST = 4.0  # seconds for it
+LONGEST = 2.0  # seconds for it
 REPORT = 1.5  # seconds that baselines and report take, and for each thousand test images …
 REPORT_PER_THOUSAND = 0.05
 NOMINAL = 5e10  # FLOP/s: the net for a machine that does so many is measured first
