@@ -283,7 +283,13 @@ def test_ctrl_c_keeps_what_was_answered(trained: Run, files: list[Path], tmp_pat
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     images = (*files[:4], pipe)
-    process = subprocess.Popen(command(trained, *images), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(trained, *images),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     assert process.stdout is not None
     first = [process.stdout.readline() for _ in range(3)]  # batches of 1 and 2; the next waits for the pipe
     process.send_signal(signal.SIGINT)
