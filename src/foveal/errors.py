@@ -7,6 +7,7 @@ FovealError
 ├── SplitError          the images cannot be divided as asked
 ├── NetError            a network line that cannot be built; names the token
 ├── RecipeError         a recipe or an option with an impossible value
+├── WeightsError        pretrained weights: not there, of another network, of a licence nobody accepted
 ├── RunError            a run folder: missing, already there, damaged, of other data
 ├── TrainingError       training cannot go on
 │   ├── NonFiniteLoss   the loss became NaN or infinite; names the batch
@@ -29,6 +30,7 @@ __all__ = [
     "SplitError",
     "TrainingError",
     "UnreadableImage",
+    "WeightsError",
 ]
 
 
@@ -71,6 +73,10 @@ class NetError(FovealError):
 
 class RecipeError(FovealError):
     """A recipe or an option with an impossible value."""
+
+
+class WeightsError(FovealError):
+    """Pretrained weights that cannot be had, belong to another network, or have a licence that nobody accepted."""
 
 
 class RunError(FovealError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EpochEnded", "Event", "Finished", "Paced", "Saved", "Started", "Step"]
+__all__ = ["EpochEnded", "Event", "Finished", "Paced", "Probing", "Saved", "Started", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,19 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Probing:
+    """Features are being computed, for the output layer that fits them best.
+
+    Args:
+        done: images.
+        total: of so many.
+    """
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One batch learned from.
 
@@ -52,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """One line of history.jsonl: epoch (from 1), learning_rate, train_loss, train_SCORE, validation_loss,
+    """One line of history.jsonl: epoch (from 1; 0 is the probe), learning_rate, train_loss, train_SCORE, validation_loss,
     validation_SCORE, seconds of training so far."""
 
     epoch: int
@@ -82,7 +95,7 @@ class Finished:
 
     Args:
         reason: `done`, or `patience`.
-        kept: the epoch whose weights were kept, from 1.
+        kept: the epoch whose weights were kept, from 1; 0 is the probe.
         weights_sha256: over names, shapes and values of the weights.
     """
 
@@ -93,4 +106,4 @@ class Finished:
     weights_sha256: str
 
 
-Event = Started | Step | Paced | EpochEnded | Saved | Finished
+Event = Started | Probing | Step | Paced | EpochEnded | Saved | Finished

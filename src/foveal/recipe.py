@@ -20,11 +20,14 @@ __all__ = [
     "Recipe",
     "channels_of",
     "named_recipe",
+    "natural",
     "one_size",
     "share_of",
 ]
 
 COOKBOOK_NET = "32c3-mp2-64c3-mp2-128c3-128n"
+BACKBONE_NET = "timm/mobilenetv2_100-do0.2"
+NATURAL_SIDE = 96  # pixels of the median shorter side
 DEFAULT_TEST = 0.15
 DEFAULT_VALIDATION = 0.15
 LARGEST_DEFAULT_SIDE = 64
@@ -77,8 +80,31 @@ class Recipe(BaseModel):
     norm_momentum: float = Field(
         default=0.1, gt=0, le=1, description="share of the newest batch in batch norm's running means and variances"
     )
+    weights: str | None = Field(
+        default=None,
+        description="weights that a backbone begins with: `pretrained` for those of its name (from $FOVEAL_WEIGHTS or "
+        "the Hugging Face hub), the path of a safetensors file, or none: from scratch",
+    )
+    begin: str | None = Field(
+        default=None, description="SHA-256 of the weights of another run that the network begins with, as a whole"
+    )
+    probe: bool = Field(
+        default=False,
+        description="begin with the output layer that fits the body's features of the training images best",
+    )
+    frozen: float = Field(
+        default=0.0, ge=0, le=1, description="share of a backbone's layers, from the first, that training leaves alone"
+    )
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description="learning rate of a backbone's layer over that of the next one"
+    )
+    still_norms: bool = Field(
+        default=False, description="batch norm of a backbone keeps the means and variances that it came with"
+    )
     epochs: int | float = Field(
-        gt=0, le=100_000, description="passes over the training images; the last may be a part of one"
+        ge=0,
+        le=100_000,
+        description="passes over the training images; the last may be a part of one; 0 only after a probe",
     )
     batch_size: int = Field(ge=1, le=1_000_000, description="images a step")
     validation: float | None = Field(
@@ -109,6 +135,26 @@ class Recipe(BaseModel):
         default=0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises linearly"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread over all labels")
+    loss: Literal["auto", "squared", "huber"] = Field(
+        default="auto", description="of values: squared error, or Huber's, which outliers move less (auto)"
+    )
+    crop: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="train on random parts of the image, of at least this share of its area, resized to the input",
+    )
+    colour: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="change brightness, contrast and saturation at random by up to so much, and hue by a tenth of it",
+    )
+    randaugment: int = Field(default=0, ge=0, le=10, description="operations of RandAugment that each image gets")
+    mixup: float = Field(default=0.0, ge=0, description="α of mixup: pairs of images are blended, and so is their loss")
+    cutmix: float = Field(
+        default=0.0, ge=0, description="α of CutMix: a box of one image is pasted into another, and the loss is shared"
+    )
     flip: bool = Field(
         default=False, description="mirror left and right: half of the images in an epoch, the other half in the next"
     )
@@ -143,6 +189,14 @@ class Recipe(BaseModel):
     @classmethod
     def _plain(cls, epochs: float) -> int | float:
         return int(epochs) if epochs == int(epochs) else epochs
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        if self.epochs == 0 and not self.probe:
+            raise ValueError("epochs must be above 0, unless probe is true: nothing would be learned")
+        if self.mixup and self.cutmix:
+            raise ValueError("mixup and cutmix are two ways to do the same: choose one")
+        return self
 
     @field_validator("growth")
     @classmethod
@@ -219,6 +273,44 @@ def cookbook(dataset: Dataset) -> Recipe:
         optimizer="adam",
         learning_rate=1e-3,
     )
+
+
+def pretrained(dataset: Dataset) -> Recipe:
+    """For photographs: a small backbone with the weights of ImageNet, its output layer fitted first, then all of it
+    tuned for a few epochs, the early layers least.
+
+    Command: `foveal train photos/ --recipe pretrained`.
+    """
+    return Recipe(
+        name="pretrained",
+        net=BACKBONE_NET,
+        weights="pretrained",
+        input=InputContract(
+            height=224, width=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+        ),
+        probe=True,
+        layer_decay=0.8,
+        still_norms=True,
+        epochs=6,
+        batch_size=32,
+        validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
+        test=share_of(dataset, "test", DEFAULT_TEST),
+        optimizer="adam",
+        learning_rate=3e-4,
+        weight_decay=0.01,
+        epsilon=1e-8,
+        schedule="cosine",
+        warmup=0.1,
+        label_smoothing=0.1,
+        crop=0.5,
+        flip=True,
+        keep="best",
+    )
+
+
+def natural(dataset: Dataset) -> bool:
+    """Whether the images are like photographs, which pretrained weights were learned from: of some size and colour."""
+    return dataset.channels == 3 and float(np.median(dataset.sizes.min(axis=1))) >= NATURAL_SIDE
 
 
 def cookbook_dropout(dataset: Dataset) -> Recipe:
@@ -298,6 +390,7 @@ def share_of(dataset: Dataset, split: str, share: float) -> float | None:
 
 RECIPES: dict[str, Callable[[Dataset], Recipe]] = {
     "default": default,
+    "pretrained": pretrained,
     "cookbook": cookbook,
     "cookbook-dropout": cookbook_dropout,
 }

@@ -5,6 +5,7 @@ recipe.json         everything that decides the result
 split.csv           which image is in which split
 history.jsonl       one line an epoch
 checkpoints/        what `resume` starts from
+settled.json        what was chosen on the validation images when training was over: thresholds, widths of intervals
 weights.safetensors the trained network; there when training has finished
 looks.jsonl         one line for every time the test split was looked at
 report/             report.json and report.html
@@ -85,6 +86,19 @@ class Run:
         """The recipe, whole or not there; the one that was read before is forgotten."""
         write_atomic(self.path / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
         self.__dict__.pop("recipe", None)
+
+    @cached_property
+    def settled(self) -> dict[str, Any]:
+        """What the answer chose on the validation images; empty where it chose nothing.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        return self._json("settled.json") if (self.path / "settled.json").is_file() else {}
+
+    def write_settled(self, settled: dict[str, Any]) -> None:
+        write_atomic(self.path / "settled.json", json.dumps(settled, indent=2) + "\n")
+        self.__dict__.pop("settled", None)
 
     @property
     def finished(self) -> bool:

@@ -40,6 +40,10 @@ class Prediction(Protocol):
         """JSON-ready, without the file's name."""
         ...
 
+    def __str__(self) -> str:
+        """For a line in a terminal."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FileAnswer:
@@ -93,8 +97,19 @@ class Reader(Protocol):
 class Answer(Protocol):
     """What comes out. numpy only."""
 
-    def labels(self, cells: Sequence[str]) -> tuple[str, ...]:
-        """The names that the cells of a source use, in the order of the outputs; empty where the answer has none."""
+    larger_is_better: bool
+    """Of the first of `score`."""
+
+    def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
+        """Whether targets written so are this answer's, where nobody said which task it is.
+
+        Args:
+            columns: names of the source's targets; none where the cells are names of folders.
+        """
+        ...
+
+    def labels(self, cells: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
+        """The names of what the outputs say, in their order: the labels that the cells use, or the columns."""
         ...
 
     def outputs(self, labels: Sequence[str]) -> int:
@@ -102,24 +117,56 @@ class Answer(Protocol):
         ...
 
     def parse(self, cell: str, labels: Sequence[str]) -> Any:
-        """One cell to one target."""
+        """One cell to one target.
+
+        Raises:
+            ValueError: it is none; the message says what was expected and found.
+        """
+        ...
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """(N,) int64: what a division should keep the shares of."""
+        ...
+
+    def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+        """JSON-ready: `labels`, name to number of images (empty where the answer has none), and what else there is."""
+        ...
+
+    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+        """What is chosen on the validation images when training is over, JSON-ready: `decode` and the measure get it.
+        Empty where there is nothing to choose, or no image."""
         ...
 
     def warp(self, target: Any, geometry: Geometry) -> Any:
         """The target as it stands in the prepared image."""
         ...
 
-    def decode(self, outputs: np.ndarray, geometry: Geometry | None, labels: Sequence[str]) -> Prediction:
-        """The head's raw outputs for one image to an answer in the original image's terms."""
+    def decode(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = ...,
+    ) -> Prediction:
+        """The head's raw outputs for one image to an answer in the original image's terms.
+
+        Args:
+            settled: what `settle` gave.
+        """
         ...
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Plain values for a progress bar, the one to select on first (larger is better); no intervals."""
+        """Plain values for a progress bar, the one to select on first; no intervals."""
         ...
 
 
 class Head(Protocol):
     """How an answer is learned: the output layer with its loss. A torch module."""
+
+    def fit(self, targets: np.ndarray) -> None:
+        """Take from the training targets, before the first step, what the head needs to know of them (the mean and
+        spread of a value); kept with its weights."""
+        ...
 
     def __call__(self, features: "Tensor") -> "Tensor":
         """(B, F) features, or the outputs themselves when built without an output layer, to raw outputs (B, K)."""
@@ -137,7 +184,9 @@ class Head(Protocol):
 class HeadFactory(Protocol):
     """Builds a head: features per image (None: no output layer, the net's outputs are final), outputs, smoothing."""
 
-    def __call__(self, in_features: int | None, outputs: int, label_smoothing: float = 0.0) -> Head: ...
+    def __call__(
+        self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
+    ) -> Head: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +223,20 @@ class Examples:
 
 
 class Measure(Protocol):
-    """Raw outputs (N, K) on the test examples to scores; `train` feeds the baselines."""
+    """Raw outputs (N, K) on the test examples to scores; `train` feeds the baselines.
+
+    Args:
+        settled: what the answer's `settle` gave.
+    """
 
     def __call__(
-        self, outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int
+        self,
+        outputs: np.ndarray,
+        test: Examples,
+        train: Examples,
+        labels: Sequence[str],
+        seed: int,
+        settled: Mapping[str, Any] = ...,
     ) -> Measurement: ...
 
 
@@ -202,6 +261,10 @@ class Task:
     headline: tuple[str, ...]
 
     def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-        """Parse a whole column."""
+        """Parse a whole column.
+
+        Raises:
+            ValueError: a cell is no target.
+        """
         parsed: Mapping[str, Any] = {cell: self.answer.parse(cell, labels) for cell in set(cells)}
         return np.array([parsed[cell] for cell in cells])

@@ -1,6 +1,6 @@
 """The types that travel between the rooms: plain, frozen, numpy at most."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,9 @@ __all__ = [
     "Geometry",
     "Measurement",
     "Mistake",
+    "Points",
     "Progress",
+    "Reading",
     "Sample",
     "Score",
     "Source",
@@ -36,13 +38,47 @@ class Entry:
 
     Args:
         file: its path inside the source, with `/`; unique there.
-        cell: the target as written (a class folder's name, a CSV cell), not parsed.
+        cell: the target as written (a class folder's name, a CSV cell), not parsed. Where a source has several target
+            columns: a JSON array of their cells.
         split: the split the source itself puts it in, or None.
+        group: what it must not be parted from (a patient, a camera), by name; None where nothing is known.
+        where: the line that it comes from, for messages (`labels.csv, line 17`); empty where it is its own file.
     """
 
     file: str
     cell: str
     split: SplitName | None = None
+    group: str | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the targets of a source are to be found, where it leaves that open. All of it may be left out.
+
+    Args:
+        target: columns of a table that hold what is to be learned.
+        path: the column that names the files.
+        split: the column that names the split of a row.
+        group: the column that names what must stay together in a split.
+        pattern: a regular expression with a group for each target, searched in the name of every file; the groups'
+            names are the columns.
+    """
+
+    target: tuple[str, ...] = ()
+    path: str | None = None
+    split: str | None = None
+    group: str | None = None
+    pattern: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: what was said, nothing else."""
+        return {name: list(value) if name == "target" else value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "Reading":
+        """From what `as_dict` gave."""
+        return cls(**{**told, "target": tuple(told.get("target", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +129,16 @@ class Source(Protocol):
         name: short, fit for a folder's name (`flowers`, `cifar10`).
         spec: what the user typed; opening it again gives the same source.
         signature: changes whenever a file is added, removed or rewritten; cheap (names, sizes, times), not a hash of
-            the content.
+            the content. How it is read is part of it.
+        columns: names of the targets; empty where the cells are names of folders.
+        reading: how it was read, to open it again.
     """
 
     name: str
     spec: str
     signature: str
+    columns: tuple[str, ...]
+    reading: Reading
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -147,11 +187,15 @@ class Dataset:
 
     Args:
         source: gives the bytes of each file.
+        task: the name of the task that the targets were read for.
         files: paths inside the source, sorted.
-        targets: parsed targets, length N; class indices (int64) for labels.
+        cells: the targets as written, length N.
+        targets: parsed targets, length N; class indices (N,) int64 for one label; (N, K) float32 for K values, and for
+            K labels at once (1 yes, 0 no, NaN not known).
+        strata: (N,) int64; a division keeps the share of each number.
         groups: (N,) int64; rows with the same number never straddle a split.
         splits: (N,) str; `train`, `validation`, `test`, or empty where not assigned.
-        labels: the names behind class indices, in order.
+        labels: the names behind class indices, or of the columns of the targets, in order.
         sizes: (N, 2) int64, height and width in pixels after EXIF rotation.
         channels: 1 when every image is gray, otherwise 3.
         modes: images per mode as stored (`RGB`, `L`, `I;16`, `CMYK`, …).
@@ -161,8 +205,11 @@ class Dataset:
     """
 
     source: Source
+    task: str
     files: tuple[str, ...]
+    cells: tuple[str, ...]
     targets: np.ndarray
+    strata: np.ndarray
     groups: np.ndarray
     splits: np.ndarray
     labels: tuple[str, ...]
@@ -224,12 +271,29 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A wrong answer, with how sure the network was of it (0 to 1)."""
+    """A wrong answer, with how sure the network was of it (0 to 1); None where the answer is a number."""
 
     file: str
     truth: str
     predicted: str
-    probability: float
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Predicted against true, for a plot: some of the test images, drawn at random where they are many.
+
+    Args:
+        name: of the value.
+        truth: length M.
+        predicted: length M.
+        half_width: of the prediction interval around each prediction; None where there is none.
+    """
+
+    name: str
+    truth: tuple[float, ...]
+    predicted: tuple[float, ...]
+    half_width: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +303,10 @@ class Measurement:
     Args:
         scores: name to score, the headline first.
         baselines: name of the baseline to its scores, named as in `scores`.
-        per_label: label to its scores (`precision`, `recall`, `f1`) and its `support`.
-        confusion: None where the answer has no labels.
-        mistakes: most confident first.
+        per_label: label, or name of a value, to its scores (`precision`, `recall`, `f1`, …) and its `support`.
+        confusion: None where no answer excludes the others.
+        mistakes: most confident first, or largest first.
+        points: one a value, where the answer is values.
     """
 
     scores: dict[str, Score]
@@ -249,6 +314,7 @@ class Measurement:
     per_label: dict[str, dict[str, Score | int]] = field(default_factory=dict)
     confusion: Confusion | None = None
     mistakes: tuple[Mistake, ...] = ()
+    points: tuple[Points, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

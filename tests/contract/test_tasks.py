@@ -1,5 +1,6 @@
 """What every task must hold. A new task adds its image maker here, and nothing else."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import foveal
 from foveal.engine.checkpoint import load_weights, weights_sha256
 from foveal.events import EpochEnded, Finished, Saved, Started, Step
 from foveal.report import Report
-from foveal.task import Examples
+from foveal.task import Examples, Task
 from foveal.tasks import TASKS
 
 Rows = dict[str, int]
@@ -34,7 +35,35 @@ def draw_labelled(root: Path, rows: Rows) -> Path:
     return root
 
 
-MAKERS: dict[str, Callable[[Path, Rows], Path]] = {"classification": draw_labelled}
+def draw_table(target: Callable[[int], object]) -> Callable[[Path, Rows], Path]:
+    """The same images with a table beside them, its targets a function of the label's number."""
+
+    def draw(root: Path, rows: Rows) -> Path:
+        draw_labelled(root, rows)
+        numbers = {label: k for k, label in enumerate(sorted({Path(folder).name for folder in rows}))}
+        with (root / "labels.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "target", "split"])
+            for folder, count in rows.items():
+                split, _, label = folder.rpartition("/")
+                for i in range(count):
+                    table.writerow([f"{folder}/{i:03}.png", target(numbers[label]), split])
+        return root / "labels.csv"
+
+    return draw
+
+
+MAKERS: dict[str, Callable[[Path, Rows], Path]] = {
+    "classification": draw_labelled,
+    "regression": draw_table(lambda number: 31.5 + 10 * number),
+    "multilabel": draw_table(lambda number: ["dark", "light|bright", "middle|bright"][number]),
+}
+# Cells that are targets, and their columns, for what needs no images.
+CELLS: dict[str, tuple[list[str], list[str]]] = {
+    "classification": (["a", "b", "c"], []),
+    "regression": (["1.5", "-2", "3e2"], ["age"]),
+    "multilabel": (["a|b", "b", "c"], ["tags"]),
+}
 QUICK = {
     "epochs": 2,
     "batch_size": 8,
@@ -55,6 +84,7 @@ FAST = {
     "norm_learning_rate": 0.01,
     "schedule": "linear",
     "label_smoothing": 0.2,
+    "loss": "squared",
     "flip": True,
     "translate": 1,
     "cutout": 3,
@@ -75,6 +105,19 @@ def source(task: str, tmp_path: Path) -> Path:
     return MAKERS[task](tmp_path / "images", {"dark": 24, "light": 24})
 
 
+def files_of(source: Path) -> list[Path]:
+    return sorted((source if source.is_dir() else source.parent).rglob("*.png"))
+
+
+def same(one: Any, other: Any) -> bool:
+    """As JSON, numbers up to rounding."""
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == pytest.approx(other, abs=1e-6, rel=1e-5) if isinstance(one, float) else one == other
+
+
 def test_trains_reports_and_predicts(task: str, source: Path, tmp_path: Path) -> None:
     run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
     report = Report.read(run.report / "report.json")
@@ -89,9 +132,10 @@ def test_trains_reports_and_predicts(task: str, source: Path, tmp_path: Path) ->
     assert report.baselines
     page = (run.report / "report.html").read_text()
     assert "://" not in page.replace("http://www.w3.org", ""), "the page loads nothing from outside"
-    answers = list(foveal.predict(run, source))
+    answers = list(foveal.predict(run, files_of(source)))
     assert [answer.error for answer in answers] == [None] * 48
     json.dumps([answer.as_dict() for answer in answers])
+    assert all(str(answer.prediction) for answer in answers)
 
 
 def test_evaluating_again_counts_and_repeats(task: str, source: Path, tmp_path: Path) -> None:
@@ -104,11 +148,10 @@ def test_evaluating_again_counts_and_repeats(task: str, source: Path, tmp_path: 
 
 def test_predictions_do_not_depend_on_the_batch(task: str, source: Path, tmp_path: Path) -> None:
     predictor = foveal.load(foveal.train(source, task=task, out=tmp_path / "run", **QUICK))
-    files = sorted(source.rglob("*.png"))[:9]
+    files = files_of(source)[:9]
     together = [answer.as_dict() for answer in predictor.many(files)]
     for file, answer in zip(files, together, strict=True):
-        assert predictor(file).as_dict()["label"] == answer["label"]
-        assert predictor(file).as_dict()["probability"] == pytest.approx(answer["probability"], abs=1e-6)
+        assert same(predictor(file).as_dict(), answer)
 
 
 def test_events_come_in_order(task: str, source: Path, tmp_path: Path) -> None:
@@ -191,33 +234,71 @@ def test_class_missing_from_a_split(task: str, tmp_path: Path) -> None:
     assert report.data.splits == {"train": 60, "validation": 4, "test": 10}
 
 
+def cells_of(task: str) -> tuple[Task, list[str], tuple[str, ...]]:
+    cells, columns = CELLS[task]
+    return TASKS[task], cells, TASKS[task].answer.labels(cells, columns)
+
+
 def test_measuring_nothing_is_no_crash(task: str) -> None:
-    record = TASKS[task]
-    labels = record.answer.labels(["a", "b"])
-    pixels = np.zeros((4, 6, 6, 1), np.uint8)
-    train = Examples(["1", "2", "3", "4"], pixels, record.targets(["a", "b", "a", "b"], labels))
+    record, cells, labels = cells_of(task)
+    pixels = np.zeros((3, 6, 6, 1), np.uint8)
+    train = Examples(["1", "2", "3"], pixels, record.targets(cells, labels))
     empty = Examples([], pixels[:0], record.targets([], labels))
     outputs = np.zeros((0, record.answer.outputs(labels)), np.float32)
     assert record.measure(outputs, empty, train, labels, 0).scores == {}
+    assert record.answer.strata(empty.targets).shape == (0,)
+    assert record.answer.settle(outputs, empty.targets, labels) == {}
+    assert set(record.answer.summary(empty.targets, labels)) >= {"labels"}
+
+
+def test_answer_contract(task: str) -> None:
+    record, cells, labels = cells_of(task)
+    answer, targets = record.answer, record.targets(cells, labels)
+    assert len(targets) == len(cells)
+    strata = answer.strata(targets)
+    assert (strata.shape, strata.dtype) == ((len(cells),), np.int64)
+    told = answer.summary(targets, labels)
+    assert json.loads(json.dumps(told)) == told
+    outputs = np.random.default_rng(0).normal(size=(len(cells), answer.outputs(labels))).astype(np.float32)
+    scores = answer.score(outputs, targets)
+    assert scores
+    assert all(isinstance(value, float) for value in scores.values())
+    settled = answer.settle(np.tile(outputs, (9, 1)), np.concatenate([targets] * 9), labels)
+    assert json.loads(json.dumps(settled)) == settled
+    three = Examples(["1", "2", "3"], np.zeros((3, 4, 4, 1), np.uint8), targets)
+    measured = record.measure(outputs, three, three, labels, 0, settled)
+    assert set(record.headline) & set(measured.scores)
+    with pytest.raises(ValueError, match=r"^expected .*found 'no such thing'"):
+        answer.parse("no such thing", labels)
+
+
+def test_an_answer_that_suits_only_itself_is_found_first(task: str) -> None:
+    cells, columns = CELLS[task]
+    repeated = cells * 3
+    assert next(name for name, record in TASKS.items() if record.answer.suits(repeated, columns)) == task
 
 
 def test_head_contract(task: str) -> None:
-    record = TASKS[task]
-    labels = record.answer.labels(["a", "b", "c"])
-    targets = torch.from_numpy(record.targets(["a", "c"], labels))
-    head = record.head(5, record.answer.outputs(labels), 0.1)
-    outputs = head(torch.randn(2, 5, requires_grad=True))
-    losses = head.loss(outputs, targets)
-    assert all(value.ndim == 0 for value in losses.values())
-    sum(losses.values(), torch.zeros(())).backward()
-    assert head.spotlight(outputs).shape == (2,)
+    record, cells, labels = cells_of(task)
+    targets = torch.from_numpy(record.targets([cells[0], cells[2]], labels))
+    for loss in ("auto", "squared", "huber"):
+        head = record.head(5, record.answer.outputs(labels), 0.1, loss=loss)
+        head.fit(targets.numpy())
+        outputs = head(torch.randn(2, 5, requires_grad=True))
+        losses = head.loss(outputs, targets)
+        assert all(value.ndim == 0 for value in losses.values())
+        sum(losses.values(), torch.zeros(())).backward()
+        assert head.spotlight(outputs).shape == (2,)
     passed = record.head(None, record.answer.outputs(labels))
     assert torch.equal(passed(outputs), outputs)
 
 
 def test_decode_is_json_ready(task: str) -> None:
-    record = TASKS[task]
-    labels = record.answer.labels(["a", "b", "c"])
+    record, cells, labels = cells_of(task)
     outputs = np.array([1e30, -1e30, 3.0], np.float32)[: record.answer.outputs(labels)]
-    told = record.answer.decode(outputs, None, labels).as_dict()
-    assert json.loads(json.dumps(told)) == told
+    settled = record.answer.settle(np.tile(outputs, (9, 1)), record.targets(cells * 3, labels), labels)
+    for chosen in ({}, settled):
+        prediction = record.answer.decode(outputs, None, labels, chosen)
+        told = prediction.as_dict()
+        assert json.loads(json.dumps(told)) == told
+        assert len(str(prediction).splitlines()) == 1

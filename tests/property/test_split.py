@@ -9,25 +9,36 @@ from hypothesis import strategies as st
 
 from foveal.data import divide
 from foveal.errors import SplitError
-from foveal.types import SPLITS, Dataset
+from foveal.types import SPLITS, Dataset, Finding
 
 SHARES = st.floats(0.05, 0.5)
 SIZES = st.lists(st.integers(3, 40), min_size=2, max_size=8)
 
 
-def make(targets: np.ndarray, groups: np.ndarray, splits: np.ndarray, files: np.ndarray) -> Dataset:
+def make(
+    targets: np.ndarray, groups: np.ndarray, splits: np.ndarray, files: np.ndarray, contrary: bool = True
+) -> Dataset:
+    """
+    Args:
+        contrary: whether different targets in a group contradict each other, as in images of the same pixels.
+    """
+    mixed = [len(set(targets[groups == group])) > 1 for group in groups] if contrary else []
+    found = Finding("contradicting-label", tuple(file for file, odd in zip(files.tolist(), mixed) if odd), "", "")
     source: Any = SimpleNamespace(name="set", spec="set")
     return Dataset(
         source=source,
+        task="any",
         files=tuple(files.tolist()),
+        cells=tuple(f"class {target}" for target in targets),
         targets=targets,
+        strata=targets,
         groups=groups,
         splits=splits,
         labels=tuple(f"class {k}" for k in range(int(targets.max()) + 1)),
         sizes=np.ones((len(targets), 2), np.int64),
         channels=1,
         modes={},
-        findings=(),
+        findings=(found,),
         fingerprint="",
         given=tuple(name for name in SPLITS if name in splits),
     )
@@ -120,3 +131,25 @@ def test_what_the_source_divided_stays(dataset: Dataset, share: float, seed: int
     pool = splits == "train"
     for group in np.unique(dataset.groups[pool]):
         assert len(set(divided.splits[pool & (dataset.groups == group)])) == 1
+
+
+@settings(deadline=None)
+@given(datasets(grouped=True), SHARES, SHARES, st.integers(0, 2**62))
+def test_no_named_group_straddles(dataset: Dataset, validation: float, test: float, seed: int) -> None:
+    """Images of one patient may have different targets: none of them is left in train for that."""
+    files = np.array(dataset.files)
+    named = make(dataset.targets, dataset.groups, dataset.splits, files, contrary=False)
+    try:
+        divided = divide(named, validation=validation, test=test, seed=seed)
+    except SplitError:
+        assume(False)
+        raise
+    strata: dict[int, list[int]] = {}
+    for group in np.unique(dataset.groups):
+        rows = np.flatnonzero(dataset.groups == group)
+        assert len(set(divided.splits[rows])) == 1
+        strata.setdefault(int(dataset.targets[min(rows, key=lambda row: files[row])]), []).append(int(group))
+    for groups in strata.values():
+        splits = {str(divided.splits[dataset.groups == group][0]) for group in groups}
+        assert "train" in splits
+        assert len(groups) < 3 or splits == set(SPLITS)

@@ -1,5 +1,6 @@
 """What `look` says of images: counts, findings, groups, and that a second look decodes nothing."""
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -11,14 +12,16 @@ import pytest
 from PIL import Image
 
 from foveal.answers import Label
-from foveal.data import look, scan
-from foveal.data.look import NOTES
+from foveal.data import look, scan, summary
+from foveal.data.findings import CONTRADICTING, NOTES
+from foveal.data.seen import see
+from foveal.data.sources.assemble import FAULTS
 from foveal.data.sources.layout import TEXTS
 from foveal.errors import SourceError, UnreadableImage
 from foveal.readers import ImageReader
 from foveal.task import Task
 from foveal.tasks import named_task
-from foveal.types import Dataset, Entry, Facts, Finding, SplitName
+from foveal.types import Dataset, Entry, Facts, Finding, Reading, SplitName
 
 TASK = named_task("classification")
 RNG = np.random.default_rng(0)
@@ -35,8 +38,13 @@ class Memory:
     spec: str = "memory"
     findings: tuple[Finding, ...] = ()
     reads: list[str] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+    reading: Reading = Reading()  # noqa: RUF009 (frozen)
+    listed: Sequence[Entry] | None = None
 
     def entries(self) -> Sequence[Entry]:
+        if self.listed is not None:
+            return self.listed
         return [Entry(file, cell, split) for file, (cell, split, _) in sorted(self.images.items())]
 
     def read(self, file: str) -> bytes | np.ndarray:
@@ -253,9 +261,9 @@ def test_everything_is_remembered() -> None:
     }
     images["train/b/bad"] = ("b", "train", b"no image")
     first, second = (look(memory(images), TASK) for _ in range(2))
-    for name in ("files", "labels", "channels", "modes", "findings", "fingerprint", "given"):
+    for name in ("task", "files", "cells", "labels", "channels", "modes", "findings", "fingerprint", "given"):
         assert getattr(first, name) == getattr(second, name), name
-    for name in ("targets", "groups", "splits", "sizes"):
+    for name in ("targets", "strata", "groups", "splits", "sizes"):
         one, other = getattr(first, name), getattr(second, name)
         assert np.array_equal(one, other), name
         assert one.dtype == other.dtype, name
@@ -263,7 +271,7 @@ def test_everything_is_remembered() -> None:
 
 def test_what_is_remembered_belongs_to_a_task() -> None:
     class Backwards(Label):
-        def labels(self, cells: Sequence[str]) -> tuple[str, ...]:
+        def labels(self, cells: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
             return super().labels(cells)[::-1]
 
     assert look(simple(), TASK).labels == ("a", "b")
@@ -306,14 +314,56 @@ def test_folder_to_dataset(image_folder: Callable[..., Path]) -> None:
     assert look(dataset.source.spec, TASK).fingerprint == dataset.fingerprint
 
 
+def grouped(rows: Sequence[tuple[int, str | None]], signature: str = "grouped") -> Memory:
+    """Of (which of `IMAGES`, name of the group), in that order."""
+    images = {f"{'ab'[k % 2]}/{k:02}": IMAGES[image] for k, (image, _) in enumerate(rows)}
+    source = replace(memory(images), signature=signature)
+    groups = {f"{'ab'[k % 2]}/{k:02}": group for k, (_, group) in enumerate(rows)}
+    return replace(source, listed=[replace(entry, group=groups[entry.file]) for entry in source.entries()])
+
+
+def test_groups_unite_pixels_and_names() -> None:
+    rows = [(0, "x"), (1, "y"), (0, "y"), (3, None), (3, "z"), (5, None), (6, "z"), (7, None)]
+    dataset = look(grouped(rows), TASK)
+    by_file = dict(zip(dataset.files, dataset.groups.tolist()))
+    number = [by_file[f"{'ab'[k % 2]}/{k:02}"] for k in range(8)]
+    assert number[0] == number[1] == number[2]
+    assert number[3] == number[4] == number[6]
+    assert len(set(number)) == 4
+    assert dataset.groups.tolist() == sorted(dataset.groups.tolist(), key=dataset.groups.tolist().index)
+    twins = {finding.files for finding in of_kind(dataset, "exact-duplicate")}
+    assert twins == {("a/00", "a/02"), ("a/04", "b/03")}, "a name alone makes no duplicate"
+
+
+def test_fingerprint_is_of_groups_where_there_are_any() -> None:
+    rows: list[tuple[int, str | None]] = [(k, None) for k in range(6)]
+    without = look(grouped(rows), TASK).fingerprint
+    contents = [see(TASK.reader, IMAGES[k])[0].content for k in range(6)]
+    lines = sorted(f"{'ab'[k % 2]}\0\0{content}\n" for k, content in enumerate(contents))
+    assert without == hashlib.sha256("".join(lines).encode()).hexdigest(), "as it was before there were groups"
+    named = [look(grouped([(k, f"{name}{k}") for k in range(6)], name), TASK).fingerprint for name in "pq"]
+    assert len({without, *named}) == 3
+
+
+def test_summary_has_what_the_answer_tells() -> None:
+    told = summary(look(simple(), TASK), TASK)
+    assert list(told)[:4] == ["source", "images", "labels", "splits"]
+    assert told["labels"] == {"a": 4, "b": 4}
+    numbers = replace(memory({f"1.5/{k}": IMAGES[k] for k in range(3)}), columns=("age",), signature="n")
+    task = named_task("regression")
+    told = summary(look(numbers, task), task)
+    assert told["labels"] == {}
+    assert told["values"]["age"]["mean"] == 1.5
+
+
 def test_the_reference_page_knows_every_kind() -> None:
     root = Path(__file__).parents[2]
     sources = [path.read_text() for path in (root / "src/foveal/data").rglob("*.py")]
     made = {kind for text in sources for kind in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     made |= {kind for text in sources for kind in re.findall(r'_grouped\(\s*"([a-z-]+)"', text)}
-    made |= set(NOTES) | set(TEXTS)
+    made |= {*NOTES, *TEXTS, CONTRADICTING} | {kind for kind, _, _ in FAULTS.values()}
     page = (root / "docs/reference/sources.md").read_text()
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 15
+    assert len(made) == 23

@@ -378,7 +378,7 @@ def test_digits() -> None:
 
 def test_unknown_source_says_what_there_is(in_tmp: Path) -> None:
     (in_tmp / "flowers").mkdir()
-    with pytest.raises(SourceError, match=r"digits, cifar10, cifar100; found nothing called 'flower'") as caught:
+    with pytest.raises(SourceError, match=r"one of digits, cifar10, cifar100; found nothing called 'flower'") as caught:
         open_source("flower")
     assert caught.value.remedy == "Did you mean flowers?"
     with pytest.raises(SourceError) as caught:

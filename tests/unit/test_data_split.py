@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foveal.data import divide, read_split, write_split
+from foveal.data import divide, read_split, split, write_split
 from foveal.errors import RunError, SplitError
-from foveal.types import SPLITS, Dataset
+from foveal.types import SPLITS, Dataset, Finding
 
 
 def dataset(
@@ -20,21 +20,27 @@ def dataset(
     splits: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     files: Sequence[str] | None = None,
+    contrary: Sequence[int] = (),
 ) -> Dataset:
     n = len(targets)
     names = tuple(f"class {k}" for k in range(max(targets) + 1)) if labels is None else tuple(labels)
     column = np.array(splits if splits is not None else [""] * n, dtype="<U10")
+    paths = tuple(files) if files is not None else tuple(f"{k:05}.png" for k in range(n))
+    found = Finding("contradicting-label", tuple(paths[row] for row in contrary), "", "")
     return Dataset(
         source=SimpleNamespace(name="set", spec="somewhere/set"),  # type: ignore[arg-type]
-        files=tuple(files) if files is not None else tuple(f"{k:05}.png" for k in range(n)),
+        task="any",
+        files=paths,
+        cells=tuple(names[target] if names else str(target) for target in targets),
         targets=np.array(targets),
+        strata=np.array(targets) if names else np.zeros(n, np.int64),
         groups=np.arange(n) if groups is None else np.array(groups),
         splits=column,
         labels=names,
         sizes=np.ones((n, 2), np.int64),
         channels=3,
         modes={"RGB": n},
-        findings=(),
+        findings=(found,) if contrary else (),
         fingerprint="",
         given=tuple(name for name in SPLITS if name in column),
     )
@@ -96,7 +102,8 @@ def test_a_class_of_pairs_still_reaches_every_split() -> None:
 def test_contradicting_duplicates_are_left_in_train() -> None:
     targets, groups = [0] * 30 + [1] * 30, [*range(30), *range(10), *range(30, 50)]
     for seed in range(5):
-        divided = divide(dataset(targets, groups=groups), validation=0.3, test=0.3, seed=seed)
+        twins = dataset(targets, groups=groups, contrary=[*range(10), *range(30, 40)])
+        divided = divide(twins, validation=0.3, test=0.3, seed=seed)
         contrary = np.isin(divided.groups, range(10))
         assert (divided.splits[contrary] == "train").all()
 
@@ -154,14 +161,14 @@ def test_shares_must_match_the_source(
 
 
 def test_too_little_to_divide() -> None:
-    with pytest.raises(SplitError, match=r"All 5 images are of one class, 'class 0'"):
+    with pytest.raises(SplitError, match=r"All 5 images have the same target, 'class 0'"):
         divide(dataset([0] * 5), validation=0.2, test=0.2, seed=0)
     with pytest.raises(
         SplitError, match=r"The 2 images cannot be divided: nothing is left for validation and test"
     ) as caught:
         divide(dataset([0, 1]), validation=0.2, test=0.2, seed=0)
     assert "three different images" in caught.value.remedy
-    with pytest.raises(SplitError, match="one class"):
+    with pytest.raises(SplitError, match="the same target"):
         divide(dataset([0]), validation=0.2, test=0.2, seed=0)
 
 
@@ -180,7 +187,7 @@ def test_a_division_is_written_and_read_back(tmp_path: Path) -> None:
     divided = base.with_splits(np.array(["train", "validation", "test", "train"] * 2, dtype="<U10"))
     path = tmp_path / "split.csv"
     write_split(divided, path)
-    assert path.read_bytes().startswith(b'file,label,split\r\n"a,b.png","cat, small",train\r\n')
+    assert path.read_bytes().startswith(b'file,target,split\r\n"a,b.png","cat, small",train\r\n')
     assert (read_split(path, base).splits == divided.splits).all()
     order = np.random.default_rng(0).permutation(8)
     shuffled = dataset(base.targets[order].tolist(), files=[files[k] for k in order], labels=base.labels)
@@ -198,7 +205,7 @@ def test_changed_images_are_named(tmp_path: Path) -> None:
         read_split(path, dataset(targets, files=files))
     assert "1 missing (00000.png)" in caught.value.message
     assert "1 new (00020.png)" in caught.value.message
-    assert "2 under another label (00004.png, 00005.png)" in caught.value.message
+    assert "2 with another target (00004.png, 00005.png)" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -211,3 +218,31 @@ def test_a_damaged_division(tmp_path: Path, content: bytes) -> None:
         read_split(tmp_path / "split.csv", dataset([0, 1] * 3))
     with pytest.raises(RunError, match="missing"):
         read_split(tmp_path / "nothing.csv", dataset([0, 1] * 3))
+
+
+def test_a_division_of_an_older_version_is_read(tmp_path: Path) -> None:
+    base = dataset([0, 1] * 3)
+    lines = [f"{file},{cell},{SPLITS[k % 3]}\r\n" for k, (file, cell) in enumerate(zip(base.files, base.cells))]
+    (tmp_path / "split.csv").write_text("".join(["file,label,split\r\n", *lines]), newline="")
+    assert read_split(tmp_path / "split.csv", base).splits.tolist() == [*SPLITS, *SPLITS]
+
+
+def test_a_named_group_counts_for_the_stratum_of_its_first_file() -> None:
+    targets = [k % 2 for k in range(40)]
+    files = [f"{k:05}.png" for k in range(40)]
+    files[0], files[1] = files[1], files[0]  # the group's first file is then in the second row, of class 1
+    mixed = dataset(targets, groups=[0, 0, *range(2, 40)], files=files)
+    strata = split._strata(mixed, np.arange(40))
+    assert [len(strata[k]) for k in (0, 1)] == [19, 20]
+    assert "00000.png" in {group.name for group in strata[1]}
+    pair = dataset([0, 1, *[0] * 8, *[1] * 8], groups=[0, 0, *range(2, 18)], contrary=[])
+    names = {divide(pair, validation=0.2, test=0.4, seed=seed).splits[0] for seed in range(20)}
+    assert names > {"train"}, "it is not left in train, as a contradiction would be"
+
+
+def test_images_in_no_split_follow_their_group() -> None:
+    splits = ["train", "", "validation", "", "test", "", "", ""] + ["train"] * 12
+    groups = [0, 0, 1, 1, 1, 1, 2, 3, *range(4, 16)]
+    given = dataset([k % 2 for k in range(20)], splits=splits, groups=groups)
+    divided = divide(given, validation=None, test=None, seed=0)
+    assert divided.splits[:8].tolist() == ["train", "train", "validation", "test", "test", "test", "train", "train"]

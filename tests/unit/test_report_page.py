@@ -16,11 +16,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from foveal.measure import measure_labels
+from foveal.measure import measure_label_sets, measure_labels, measure_values
 from foveal.report import Report, build_report, write_page
-from foveal.report.plots import ABOVE, BELOW, LEFT, confusion_uri, curves_svg, thumbnail_uri, ticks
+from foveal.report.plots import (
+    ABOVE,
+    BELOW,
+    FROM_LEFT,
+    FROM_TOP,
+    LEFT,
+    SIDE,
+    confusion_uri,
+    curves_svg,
+    scatter_svg,
+    thumbnail_uri,
+    ticks,
+)
+from foveal.report.words import named, number
 from foveal.task import Examples
 from foveal.tasks import TASKS
+from foveal.types import Measurement
 
 VOID = {"meta", "img", "br", "link"}
 HOSTILE = ["<script>alert(1)</script>", "\" onmouseover='alert(2)'", "$\\frac{1}$ & {{ 7 * 7 }}\n日本"]
@@ -273,6 +287,13 @@ def test_best_and_last_are_told(plain: tuple[Report, Page]) -> None:
     assert "Validation accuracy: best and last 0.850 (epoch 6)" in plain[1].said
 
 
+def test_an_output_layer_that_was_fitted_alone_is_epoch_0(tmp_path: Path) -> None:
+    rows = [{"epoch": 0, "learning_rate": 0.0, "validation_loss": 0.5, "validation_accuracy": 0.8, "seconds": 1.0}]
+    _, page = written(tmp_path, ["cat", "dog"], 120, rows=rows)
+    assert "Validation loss: best and last 0.500 (epoch 0)" in page.said
+    assert "NaN" not in page.text
+
+
 def test_no_test_images(tmp_path: Path) -> None:
     report, _ = make(["cat", "dog"], 50)
     empty = report.model_copy(
@@ -376,3 +397,179 @@ def test_one_image_of_one_label(tmp_path: Path) -> None:
     _, page = written(tmp_path, ["cat"], 1)
     assert "1 of 1 test images right: 100.0% [20.7, 100.0]" in page.said
     assert "Only one test image" in page.said
+
+
+SETTLED = {"level": 0.9, "half_width": {"age": 7.25, "height": 0.5}, "n": 60}
+
+
+def of_task(
+    task: str, measurement: Measurement, names: list[str], settled: dict[str, Any], rows: Any = None, n: int = 200
+) -> Report:
+    values = {name: {"smallest": 1.0, "median": 2.0, "mean": 2.5, "largest": 9.0} for name in names}
+    data = {
+        "source": "people",
+        "images": 2 * n,
+        **({"labels": {}, "values": values} if measurement.points else {"labels": dict.fromkeys(names, n)}),
+        "splits": {"train": n, "validation": 0, "test": n},
+        "given": [],
+        "sizes": {key: [8, 8] for key in ("smallest", "median", "largest")},
+        "channels": 3,
+        "modes": {"RGB": 2 * n},
+        "findings": [],
+        "fingerprint": "ab" * 32,
+    }
+    return build_report(
+        measurement,
+        task=TASKS[task],
+        looks=1,
+        recipe={"name": "default"},
+        data=data,
+        environment={},
+        history=rows or [],
+        settled=settled,
+    )
+
+
+def of_values(names: list[str], *, error: float = 4.0, settled: dict[str, Any] | None = None) -> Report:
+    rng = np.random.default_rng(0)
+    settled = SETTLED if settled is None else settled
+    truth = rng.normal(30, 10, (200, len(names))).astype(np.float32)
+    pixels = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
+    examples = Examples([f"{i}.png" for i in range(200)], pixels, truth)
+    outputs = truth + rng.normal(0, error, truth.shape).astype(np.float32)
+    measurement = measure_values(outputs, examples, examples, names, 0, settled)
+    rows = [
+        {"epoch": e, "learning_rate": 0.1, "train_loss": 1 / e, "train_mae": 40 / e, "seconds": e}
+        | {"validation_loss": 1 / e, "validation_mae": 41 / e}
+        for e in (1, 2, 3)
+    ]
+    return of_task("regression", measurement, names, settled, rows)
+
+
+def page_of(report: Report, folder: Path) -> Page:
+    write_page(report, {}, folder / "report.html")
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_a_value_is_told_in_its_unit(tmp_path: Path) -> None:
+    report = of_values(["age"])
+    page, mae = page_of(report, tmp_path), report.scores["mae"]
+    told = [number(bound, "mae") for bound in (mae.value, mae.low, mae.high)]
+    assert f"Age is off by {told[0]} [{told[1]}, {told[2]}] on average, on 200 test images" in page.said
+    assert all(len(text) == 4 for text in told), "three digits"
+    assert "Regression: 400 images to age, measured" in page.said
+    assert "MAE beside guesses that need no network" in page.said
+    assert "Less is better here: a network is worth having when its bar lies to the left of all others." in page.said
+    assert "to the right" not in page.said.replace("A dot is a test image: to the right", "")
+    assert "Before you quote this" not in page.said
+    for name in ("mean", "ridge pixels", "RMSE", "R²", "median error", "coverage"):
+        assert name in page.said
+    assert "Largest errors" in page.said
+    assert "Most confident" not in page.said
+    assert f"{report.mistakes[0].truth} → {report.mistakes[0].predicted} {report.mistakes[0].file}" in page.said
+    assert "What is taken for what" not in page.said
+    assert "Value by value" not in page.said, "the scores are above"
+    assert "Settled on the validation images" in page.said
+    assert "Validation MAE: best and last 13.7 (epoch 3)" in page.said
+
+
+def test_the_axis_of_errors_begins_at_0_and_holds_all_bars(tmp_path: Path) -> None:
+    report = of_values(["age"])
+    page = page_of(report, tmp_path)
+    (scale,) = [span for span in page.all("span") if span.get("class") == "scale"]
+    end = float((scale["aria-label"] or "").removeprefix("from 0 to "))
+    assert end >= max(row["mae"].high for row in report.baselines.values())
+    dots = [float(x) for x in re.findall(r'<b style="left:([\d.]+)%"', page.text)]
+    values = [report.scores["mae"].value, *(row["mae"].value for row in report.baselines.values())]
+    assert dots == pytest.approx([100 * value / end for value in values], abs=0.06)
+
+
+def test_cautions_about_values(tmp_path: Path) -> None:
+    worse = page_of(of_values(["age"], error=30.0), tmp_path).said
+    assert "The baseline “mean” does better than the network." in worse
+    assert "The intervals around the answers were made to hold 90% of the true values. On the test images" in worse
+    near = page_of(of_values(["age"], error=9.0), tmp_path).said
+    assert "The interval overlaps that of the baseline “mean”" in near
+    without = page_of(of_values(["age"], settled={}), tmp_path)
+    assert "The band is" not in without.said
+    assert "± " not in without.said
+
+
+def test_several_values_and_hostile_names(tmp_path: Path) -> None:
+    names = [HOSTILE[0], HOSTILE[1], "height", "weight"]
+    report = of_values(names)
+    page = page_of(report, tmp_path)
+    assert len(page.all("script")) == 1
+    assert not any(key.startswith("on") for _, attributes in page.elements for key in attributes)
+    assert page.said.count("Predicted against true") == 1
+    panels = [svg for svg in page.all("svg") if "Predicted against true" in (svg.get("aria-label") or "")]
+    assert len(panels) == 4
+    assert "Value by value" in page.said
+    assert "R², from 0.7 to 1" in page.said
+    assert f"{HOSTILE[0]}, {' '.join(HOSTILE[1].split())}, height and 1 more are off by" in page.said
+
+
+def test_several_labels_at_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = ["cat", "dog", "ghost"]
+    truth = (rng.random((200, 3)) < [0.5, 0.2, 0]).astype(np.float32)
+    truth[:50, 1] = np.nan
+    examples = Examples([f"{i}.png" for i in range(200)], rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8), truth)
+    outputs = rng.normal(0, 1, (200, 3)) + 4 * np.nan_to_num(truth) - 2
+    settled = {"thresholds": {"cat": 0.5, "dog": 0.4, "ghost": 0.5}}
+    report = of_task("multilabel", measure_label_sets(outputs, examples, examples, names, 0, settled), names, settled)
+    page = page_of(report, tmp_path)
+    best = report.scores["map"]
+    assert f"mAP on 200 test images: {best.value:.3f} [{best.low:.3f}, {best.high:.3f}]" in page.said
+    assert "Multilabel: 400 images into 3 labels" in page.said
+    assert "mAP beside guesses" in page.said
+    assert "lies to the right of all others" in page.said
+    assert "label AP AUROC precision recall F1 AP, from" in page.said
+    assert "images known" in page.said
+    assert re.search(r"ghost (– |\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] ){5}0 200", page.said)
+    assert "1 label has no test image" in page.said
+    assert "What is taken for what" not in page.said
+    assert "Most confident mistakes" in page.said
+    assert "not cat" in page.said
+    assert "thresholds cat: 0.5, dog: 0.4, ghost: 0.5" in page.said
+
+
+def test_dots_stand_where_their_numbers_are() -> None:
+    svg = scatter_svg("a <b>", [0.0, 10.0, 5.0], [0.0, 5.0, 10.0], 2.0)
+    assert "a &lt;b&gt; of 3 test images" in svg
+    assert "<b>" not in svg
+    dots = re.findall(r"M([\d.]+) ([\d.]+)h0", svg)
+    across, up = ([float(pair[k]) for pair in dots] for k in (0, 1))
+    assert across == [FROM_LEFT, FROM_LEFT + SIDE, FROM_LEFT + SIDE / 2]
+    assert up == [FROM_TOP + SIDE, FROM_TOP + SIDE / 2, FROM_TOP]
+    (band,) = re.findall(r'd="M([^"]+)Z"', svg)
+    corners = [tuple(map(float, corner.split())) for corner in band.split("L")]
+    for x, y in corners:
+        true, said = (x - FROM_LEFT) / SIDE * 10, (FROM_TOP + SIDE - y) / SIDE * 10
+        assert abs(true - said) <= 2.01
+    assert len(corners) == 6
+    assert 'Z"' not in scatter_svg("a", [0.0, 10.0], [0.0, 5.0], None)
+    assert "nan" not in scatter_svg("a", [3.0], [3.0], 100.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "text"),
+    [
+        (0.98765, "accuracy", "0.988"),
+        (-3.21, "r2", "-3.210"),
+        (4.3126, "mae", "4.31"),
+        (43.126, "validation_mae", "43.1"),
+        (43126.0, "rmse", "43,126"),
+        (0.0043126, "median_error", "0.00431"),
+        (0.0, "mae", "0"),
+        (4.3126e-9, "mae", "4.31e-09"),
+    ],
+)
+def test_numbers_in_words(value: float, name: str, text: str) -> None:
+    assert number(value, name) == text
+
+
+def test_names_in_words() -> None:
+    names = {"top5_accuracy": "top-5 accuracy", "macro_f1": "macro F1", "map": "mAP", "macro_auroc": "macro AUROC"}
+    assert {name: named(name) for name in names} == names
+    assert [named(name) for name in ("r2", "support", "warmup")] == ["R²", "images", "warmup"]

@@ -12,7 +12,7 @@ import pytest
 from foveal.errors import RunError
 from foveal.report import Report, build_report, reference_page
 from foveal.tasks import TASKS
-from foveal.types import Confusion, Measurement, Mistake, Score
+from foveal.types import Confusion, Measurement, Mistake, Points, Score
 
 SCORE = Score(0.75, 0.7, 0.8, 0.95, 300, "wilson")
 DATA = {
@@ -66,13 +66,42 @@ def test_the_shape_of_the_file(tmp_path: Path) -> None:
     assert got["per_label"] == {"b": {"precision": asdict(SCORE), "support": 2}, "a": {"support": 0}}
     assert got["confusion"] == {"labels": ["b", "a"], "counts": [[1, 1], [0, 0]]}
     assert got["mistakes"] == [{"file": "b/1.png", "truth": "b", "predicted": "a", "probability": 0.9}]
-    assert got["data"] == {**DATA, "findings": {"unreadable": 1, "exact-duplicate": 2}}
+    assert got["data"] == {**DATA, "findings": {"unreadable": 1, "exact-duplicate": 2}, "known": {}, "values": {}}
+    assert (got["points"], got["settled"]) == ([], {})
     assert list(got["data"]["labels"]) == ["b", "a"]
     assert got["recipe"] == {"name": "default", "seed": 3}
     assert got["history"] == [{**EPOCH, "validation_loss": None, "validation_accuracy": None}]
     created = datetime.fromisoformat(got["created"])
     assert created.tzinfo == UTC
     assert abs((datetime.now(UTC) - created).total_seconds()) < 60
+
+
+def test_the_shape_of_a_report_on_values(tmp_path: Path) -> None:
+    measurement = Measurement(
+        scores={"mae": SCORE},
+        per_label={"age": {"mae": SCORE, "support": 2}},
+        mistakes=(Mistake("1.png", "31", "45.2", None),),
+        points=(Points("age", (31.0, 35.5), (45.2, 36.0), 7.5),),
+    )
+    settled = {"level": 0.9, "half_width": {"age": 7.5}, "n": 40}
+    about = {"smallest": 1.0, "median": 30.0, "mean": 31.5, "largest": 90.0}
+    data = {**DATA, "labels": {}, "values": {"age": about}}
+    report = build(measurement, task=TASKS["regression"], data=data, settled=settled)
+    got = json.loads(report.write(tmp_path).read_text())
+    assert Report.read(tmp_path / "report.json") == report
+    assert (got["task"], got["headline"], got["confusion"]) == ("regression", ["mae"], None)
+    assert got["mistakes"] == [{"file": "1.png", "truth": "31", "predicted": "45.2", "probability": None}]
+    assert got["points"] == [{"name": "age", "truth": [31.0, 35.5], "predicted": [45.2, 36.0], "half_width": 7.5}]
+    assert got["settled"] == settled
+    assert (got["data"]["labels"], got["data"]["values"]) == ({}, {"age": about})
+
+
+def test_a_report_of_before_there_were_points_is_read(tmp_path: Path) -> None:
+    path = build().write(tmp_path)
+    old = json.loads(path.read_text())
+    del old["points"], old["settled"], old["data"]["known"], old["data"]["values"]
+    path.write_text(json.dumps(old))
+    assert Report.read(path).scores == build().scores
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -147,7 +176,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_json_schema_describes_every_field() -> None:
     schema = Report.model_json_schema()
     models = [schema, *schema["$defs"].values()]
-    assert len(models) == 6
+    assert len(models) == 7
     assert all(field.get("description") for model in models for field in model["properties"].values())
     assert set(schema["required"]) >= {"scores", "baselines", "per_label", "looks", "recipe", "data", "environment"}
 

@@ -7,8 +7,10 @@ from foveal.api.answering import load, predict
 from foveal.api.learning import plan, resume, resuming, train, training
 from foveal.api.looking import describe, look, propose_split
 from foveal.api.measuring import evaluate, report_of
+from foveal.api.showing import contact_sheet
 
 __all__ = [
+    "contact_sheet",
     "describe",
     "evaluate",
     "load",

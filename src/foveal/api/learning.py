@@ -2,26 +2,26 @@
 
 import json
 import shlex
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.api.looking import look, task_and_data
+from foveal.api.looking import task_and_data
 from foveal.api.measuring import report_of
+from foveal.api.preparing import Asked, Prepared, module_and_line, prepare
 from foveal.errors import RecipeError, RunError
 from foveal.events import Event, Started
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
-from foveal.recipe import Recipe, named_recipe
-from foveal.run import CUSTOM_NET, Run, free_run_path
+from foveal.recipe import Recipe
+from foveal.run import Run, free_run_path
 from foveal.task import Task
-from foveal.types import SPLITS, Dataset, Progress, Source
+from foveal.types import Dataset, Progress, Reading, Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from foveal.engine.devices import Device
     from foveal.engine.pace import Pace
     from foveal.engine.plan import Plan
-    from foveal.engine.ready import Ready
     from foveal.engine.team import Team
     from foveal.nets import Layer
 
@@ -42,8 +41,11 @@ def plan(
     source: "str | Path | Source | Dataset" = "digits",
     *,
     minutes: float = 1.0,
-    task: str = "classification",
+    task: str = "auto",
+    reading: Reading | None = None,
     net: "Net | None" = None,
+    pretrained: bool | None = None,
+    accept_licence: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
     began: float | None = None,
@@ -56,12 +58,14 @@ def plan(
     Args:
         minutes: for everything, from the start of the program to the printed result.
         began: `time.monotonic()` when the work began that the minutes are for; now when left out.
-        source, task, net, device, changes: as for `train`.
+        source, task, reading, net, pretrained, accept_licence, device, changes: as for `train`.
 
     Raises:
         FovealError: as `train`.
     """
-    at = _ready(source, task, None, net, device, minutes, began, progress, changes)
+    how = {"pretrained": pretrained, "accept_licence": accept_licence, "device": device}
+    asked = Asked(source, task, reading, None, minutes, net, **how, began=began, progress=progress, changes=changes)
+    at = prepare(asked)
     assert at.ready.plan is not None
     return at.ready.plan
 
@@ -69,10 +73,14 @@ def plan(
 def training(
     source: "str | Path | Source | Dataset" = "digits",
     *,
-    task: str = "classification",
+    task: str = "auto",
+    reading: Reading | None = None,
     recipe: str | Recipe | None = None,
     minutes: float | None = None,
     net: "Net | None" = None,
+    pretrained: bool | None = None,
+    accept_licence: bool = False,
+    start: str | Path | Run | None = None,
     out: str | Path | None = None,
     device: str = "auto",
     save_every: float = 30.0,
@@ -91,9 +99,10 @@ def training(
         FovealError: as `train`, before the first event where the mistake can be known by then.
     """
     with extra("train"):
-        from foveal.engine.predictor import network_for
         from foveal.engine.team import join
 
+    how = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "device": device}
+    asked = Asked(source, task, reading, recipe, minutes, net, **how, began=began, progress=progress, changes=changes)
     team, path = join(), Path()
     with team.after_lead():
         if team.lead:
@@ -104,19 +113,43 @@ def training(
                 remedy="Make the recipe first, in one process: foveal plan SOURCE --minutes M --json. Then give what "
                 "it calls `recipe` to all: --recipe recipe.json",
             )
-        at = _ready(source, task, recipe, net, device, minutes, began, progress, changes)
-        network = network_for(at.ready.recipe, at.task, at.ready.dataset.labels, at.module)
+        at = prepare(asked)
+        network = _network(at, team)
         if team.lead:
             path = _new_run(out, at)
     path = Path(team.tell(str(path)))
     _agree(team, at.ready.recipe, at.ready.dataset)
     told = at.ready.plan.reasons if at.ready.plan else ()
-    notes = (*told, *_noted(at.ready.dataset))
+    notes = (*at.notes, *told, *_noted(at.ready.dataset))
     places = at.ready.dataset, at.ready.pixels, network, at.device, save_every, notes
     return _events(Run(path), at.task, at.ready.recipe, *places, pace=at.ready.pace)
 
 
-def _new_run(out: str | Path | None, at: "_Prepared") -> Path:
+def _network(at: Prepared, team: "Team") -> Any:
+    """The network as training begins with it.
+
+    Raises:
+        RecipeError: the recipe cannot be followed by several processes.
+    """
+    from foveal.api.continuing import put_start
+    from foveal.engine.predictor import network_for
+    from foveal.engine.pretrained import put_weights
+
+    recipe = at.ready.recipe
+    if team.size > 1 and (recipe.mixup or recipe.cutmix or (recipe.weights and not recipe.still_norms)):
+        raise RecipeError(
+            "Several processes can neither blend images of one batch nor train the batch norm of a backbone.",
+            remedy="Set mixup=0, cutmix=0 and still_norms=true, or train in one process.",
+        )
+    network = network_for(recipe, at.task, at.ready.dataset.labels, at.module)
+    if at.weights:
+        put_weights(network, at.weights)
+    if at.start:
+        put_start(network, at.start, at.ready.dataset.labels)
+    return network
+
+
+def _new_run(out: str | Path | None, at: Prepared) -> Path:
     """The folder of a new run, with what is known before training."""
     from foveal.data import write_split
     from foveal.engine.devices import environment
@@ -127,11 +160,16 @@ def _new_run(out: str | Path | None, at: "_Prepared") -> Path:
         "task": at.task.name,
         "source": dataset.source.spec,
         "source_name": dataset.source.name,
+        "reading": dataset.source.reading.as_dict(),
         "labels": list(dataset.labels),
         "fingerprint": dataset.fingerprint,
         "environment": environment(at.device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if at.start:
+        info["start"] = str(at.start.path.resolve())
+    if at.weights:
+        info["weights"] = at.weights.as_dict()
     if at.ready.plan:
         info["plan"] = at.ready.plan.as_dict()
 
@@ -148,10 +186,14 @@ def _new_run(out: str | Path | None, at: "_Prepared") -> Path:
 def train(
     source: "str | Path | Source | Dataset" = "digits",
     *,
-    task: str = "classification",
+    task: str = "auto",
+    reading: Reading | None = None,
     recipe: str | Recipe | None = None,
     minutes: float | None = None,
     net: "Net | None" = None,
+    pretrained: bool | None = None,
+    accept_licence: bool = False,
+    start: str | Path | Run | None = None,
     out: str | Path | None = None,
     device: str = "auto",
     save_every: float = 30.0,
@@ -162,11 +204,17 @@ def train(
 
     Args:
         source: as for `look`, or a `Dataset`.
-        task: what to learn.
+        task: what to learn: `classification`, `regression`, `multilabel`; `auto` tells by how the targets are written.
+        reading: where the targets are, in a table or in the names of files, where that is not plain.
         recipe: a named recipe, the path of a `recipe.json`, or one of your own; the task's default when left out.
         minutes: make a recipe that gets the most out of so many, everything included, instead of `recipe`.
         net: a line (`32c3-mp2-128n`), a zoo name, a sequence of `foveal.nets` layers, or a `torch.nn.Module` that maps
-            normalised (B, C, H, W) pixels to (B, outputs); the recipe's when left out.
+            normalised (B, C, H, W) pixels to (B, outputs); the recipe's when left out. `timm/NAME` is a backbone.
+        pretrained: begin with pretrained weights: True, or an error where they cannot be had; False, from scratch; when
+            left out, with a backbone and for photographs, where they can be had. `weights=FILE` takes those of a file.
+        accept_licence: take weights whose licence is none of Apache, MIT and BSD, too.
+        start: a finished run to go on from: its recipe, its network, its labels first and in their order, its division
+            of the images that it knew.
         out: the run's folder; `runs/NAME-N` when left out. Must not be there yet.
         device: `auto`, `cpu`, `cuda`, `mps`.
         save_every: seconds between checkpoints within an epoch.
@@ -178,7 +226,9 @@ def train(
         NonFiniteLoss: the loss became NaN; the last good state is kept.
     """
     places: dict[str, Any] = {"out": out, "device": device, "save_every": save_every}
-    events = training(source, task=task, recipe=recipe, minutes=minutes, net=net, **places, **changes)
+    how: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
+    how["reading"] = reading
+    events = training(source, task=task, recipe=recipe, minutes=minutes, net=net, **how, **places, **changes)
     return _finish(events, net, on_event)
 
 
@@ -196,6 +246,7 @@ def resuming(
         device: another than the run's own; the result then differs in the last bits.
     """
     with extra("train"):
+        from foveal.engine.checkpoint import latest_checkpoint
         from foveal.engine.devices import choose_device, environment
         from foveal.engine.predictor import network_for
         from foveal.engine.team import join
@@ -208,12 +259,44 @@ def resuming(
         on = choose_device(device or was["device"], was["threads"])
         record, dataset = task_and_data(run, progress)
         network = network_for(run.recipe, record, dataset.labels, net)
+        if latest_checkpoint(run.checkpoints)[0] is None:
+            _begin_again(run, network, dataset)
         array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
     _agree(team, run.recipe, dataset)
     now = environment(on)
     changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now.get(key)]
     notes = (f"the result can differ in the last bits: {'; '.join(changed)}",) if changed else ()
     return _events(run, record, run.recipe, dataset, array, network, on, save_every, notes)
+
+
+def _begin_again(run: Run, network: Any, dataset: Dataset) -> None:
+    """The weights that the run began with, for one that was stopped before its first checkpoint.
+
+    Raises:
+        WeightsError: they cannot be had any more.
+        RunError: they are other ones now.
+    """
+    from foveal.api.continuing import put_start
+    from foveal.engine.checkpoint import file_sha256
+    from foveal.engine.pretrained import find_weights, put_weights
+
+    if run.recipe.begin:
+        start = Run.open(run.info["start"])
+        _same(run, str(start.path), run.recipe.begin, str(start.weights), file_sha256(start.weights))
+        put_start(network, start, dataset.labels)
+    if run.recipe.weights:
+        weights, was = find_weights(run.recipe, accept_licence=True), run.info["weights"]
+        _same(run, was["origin"], was["sha256"], weights.origin, weights.sha256)
+        put_weights(network, weights)
+
+
+def _same(run: Run, was: str, expected: str, now: str, found: str) -> None:
+    if expected != found:
+        raise RunError(
+            f"{run.path} began with the weights {was} (SHA-256 {expected[:12]}…), and those found now are others "
+            f"({now}, {found[:12]}…).",
+            remedy="Bring the old ones back, or train again.",
+        )
 
 
 def resume(
@@ -234,60 +317,6 @@ def resume(
     return _finish(resuming(run, net=net, save_every=save_every), net, on_event)
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    task: Task
-    ready: "Ready"
-    device: "Device"
-    module: "nn.Module | None"
-
-
-def _ready(
-    source: "str | Path | Source | Dataset",
-    task: str,
-    recipe: str | Recipe | None,
-    net: "Net | None",
-    device: str,
-    minutes: float | None,
-    began: float | None,
-    progress: Progress | None,
-    changes: dict[str, Any],
-) -> _Prepared:
-    """Look, choose or make the recipe, divide, decode.
-
-    Raises:
-        RecipeError: both a recipe and minutes to make one in.
-    """
-    start = time.monotonic() if began is None else began
-    with extra("train"):
-        from foveal.engine.devices import choose_device
-        from foveal.engine.ready import ready, ready_in
-    from foveal.tasks import named_task
-
-    if minutes is not None and recipe is not None:
-        raise RecipeError(
-            "The minutes make a recipe, and a recipe was given too.", remedy="Leave out --minutes, or --recipe."
-        )
-    record = named_task(task)
-    dataset = _as_divided(source) if isinstance(source, Dataset) else look(source, task=task, progress=progress)
-    on = choose_device(device)
-    if minutes is None or net is not None:
-        named = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or record.recipe, dataset)
-        module, line = module_and_line(net, named)
-        chosen = named.changed(**{"task": task, "net": line, **changes})
-        if minutes is None:
-            return _Prepared(record, ready(dataset, record, chosen, on, progress), on, module)
-        own = named.changed(task=task, net=line, name=f"{minutes:g} minutes")
-    else:
-        own = module = None
-
-    def clock() -> float:
-        return time.monotonic() - start
-
-    at = ready_in(minutes, clock, dataset, record, on, {"task": task, **changes}, own, module, progress)
-    return _Prepared(record, at, on, module)
-
-
 def _events(
     run: Run,
     task: Task,
@@ -301,9 +330,12 @@ def _events(
     pace: "Pace | None" = None,
 ) -> Iterator[Event]:
     from foveal.engine.team import join
-    from foveal.engine.train import TrainingSet, train
+    from foveal.engine.steps import TrainingSet, pixels_key
+    from foveal.engine.train import train
 
-    data = TrainingSet(array, dataset.targets, dataset.rows("train"), dataset.rows("validation"), dataset.files)
+    splits = dataset.rows("train"), dataset.rows("validation")
+    key = pixels_key(dataset, recipe.input)
+    data = TrainingSet(array, dataset.targets, *splits, dataset.files, dataset.labels, key)
     events = train(network, task.answer, recipe, data, run, device, save_every, join(), pace)
     started = next(events)
     assert isinstance(started, Started)
@@ -337,19 +369,6 @@ def _finish(events: Iterator[Event], net: Any, on_event: Callable[[Event], objec
     return run
 
 
-def module_and_line(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]":
-    """The user's module if it is one, and the line that stands for the net in the recipe."""
-    from foveal.nets import Net, expand
-
-    if net is None:
-        return None, expand(recipe.net) if recipe.net != CUSTOM_NET else CUSTOM_NET
-    if isinstance(net, str):
-        return None, expand(net)
-    if isinstance(net, Sequence):
-        return None, str(Net(net))
-    return net, CUSTOM_NET
-
-
 def _noted(dataset: Dataset) -> tuple[str, ...]:
     """One line on what `look` would name, where there is anything that matters."""
     counts: Counter[str] = Counter()
@@ -358,13 +377,6 @@ def _noted(dataset: Dataset) -> tuple[str, ...]:
             counts[finding.kind] += max(1, len(finding.files))
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return (f"among the images: {told}; foveal look {shlex.quote(dataset.source.spec)} names them",) if told else ()
-
-
-def _as_divided(dataset: Dataset) -> Dataset:
-    """A dataset whose every image has been put into a split is used as it is."""
-    if (dataset.splits == "").any():
-        return dataset
-    return replace(dataset, given=tuple(name for name in SPLITS if len(dataset.rows(name))))
 
 
 def _refuse_taken(out: str | Path | None) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foveal.errors import RunError
+from foveal.errors import RunError, SourceError
 from foveal.extras import extra
 from foveal.recipe import named_recipe
 from foveal.run import Run
 from foveal.task import Task
-from foveal.types import Dataset, Progress, Source
+from foveal.types import Dataset, Progress, Reading, Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,26 +18,62 @@ if TYPE_CHECKING:
 
     Net = str | Sequence[Layer] | nn.Module
 
-__all__ = ["describe", "look", "propose_split", "task_and_data"]
+__all__ = ["describe", "look", "propose_split", "resolve_task", "task_and_data"]
+
+AUTO = "auto"
 
 
 def look(
-    source: "str | Path | Source" = "digits", *, task: str = "classification", progress: Progress | None = None
+    source: "str | Path | Source" = "digits",
+    *,
+    task: str = AUTO,
+    reading: Reading | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
 
     Args:
-        source: a folder of class folders, an archive of one, or a built-in set (`digits`, `cifar10`, `cifar100`).
+        source: a folder of class folders, an archive of one, a table of images, a data set of the Hugging Face hub
+            (`hf:OWNER/NAME`), or a built-in set (`digits`, `cifar10`, `cifar100`).
+        task: what is to be learned; found from the targets when left out.
+        reading: how the targets are to be found, where the source leaves that open.
         progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
 
     Raises:
         SourceError: there is nothing usable there; the message says what was found.
     """
     from foveal.data import look as look_at
-    from foveal.tasks import named_task
+    from foveal.data import open_source
 
     with extra("train"):
-        return look_at(source, named_task(task), progress=progress)
+        opened = open_source(source, reading or Reading(), progress=progress)
+        return look_at(opened, resolve_task(task, opened), progress=progress)
+
+
+def resolve_task(name: str, source: Source) -> Task:
+    """The task of that name; for `auto` the first of `TASKS` whose answer the targets of the source suit.
+
+    Raises:
+        RecipeError: no such task.
+        SourceError: the targets suit no task.
+    """
+    from foveal.data.memo import recall_task, remember_task
+    from foveal.tasks import TASKS, named_task
+
+    if name != AUTO:
+        return named_task(name)
+    known = recall_task(source, tuple(TASKS))
+    if known:
+        return TASKS[known]
+    cells = [entry.cell for entry in source.entries()]
+    found = next((task for task in TASKS.values() if task.answer.suits(cells, source.columns)), None)
+    if found is None:
+        raise SourceError(
+            f"The targets in {source.spec} suit no task; they look like {', '.join(map(repr, cells[:5]))}.",
+            remedy=f"Name one: --task {' or '.join(TASKS)}.",
+        )
+    remember_task(source, tuple(TASKS), found.name)
+    return found
 
 
 def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> Dataset:
@@ -77,7 +113,8 @@ def task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
     from foveal.data import read_split
     from foveal.tasks import named_task
 
-    dataset = look(run.info["source"], task=run.info["task"], progress=progress)
+    reading = Reading.of(run.info.get("reading", {}))
+    dataset = look(run.info["source"], task=run.info["task"], reading=reading, progress=progress)
     dataset = read_split(run.split, dataset)
     if dataset.fingerprint != run.info["fingerprint"]:
         raise RunError(

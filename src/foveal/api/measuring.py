@@ -45,6 +45,8 @@ def evaluate(
         from foveal.engine.devices import choose_device
         from foveal.engine.infer import infer
         from foveal.engine.predictor import trained_network
+        from foveal.engine.probe import outputs_from
+        from foveal.engine.steps import pixels_key
         from foveal.report import build_report, write_page
 
     run = Run.open(run)
@@ -53,24 +55,28 @@ def evaluate(
     network = trained_network(run, record, device, net)
     array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
     looks = run.count_look(verb)
-    outputs = infer(network, array, dataset.rows("test"), device.torch)
-    measurement = record.measure(
-        outputs, _examples(dataset, array, "test"), _examples(dataset, array, "train"), dataset.labels, run.recipe.seed
-    )
+    rows = dataset.rows("test")
+    if run.recipe.epochs == 0 and not run.recipe.mirror_test:
+        outputs = outputs_from(network, array, pixels_key(dataset, run.recipe.input), rows, device)
+    else:
+        outputs = infer(network, array, rows, device.torch)
+    test, learned = _examples(dataset, array, "test"), _examples(dataset, array, "train")
+    measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
     report = build_report(
         measurement,
         task=record,
         looks=looks,
         recipe=run.recipe.model_dump(mode="json"),
-        data=summary(dataset),
+        data=summary(dataset, record),
+        settled=run.settled,
         environment=run.info["environment"],
         history=run.history(),
     )
     report.write(run.report)
     on_report(report)
-    rows = {dataset.files[row]: row for row in dataset.rows("test")} if measurement.mistakes else {}
+    row_of = {dataset.files[row]: row for row in rows} if measurement.mistakes else {}
     thumbnails = {
-        mistake.file: _thumbnail(dataset, record, array, run.recipe.input, rows[mistake.file])
+        mistake.file: _thumbnail(dataset, record, array, run.recipe.input, row_of[mistake.file])
         for mistake in measurement.mistakes
     }
     write_page(report, thumbnails, run.report / "report.html")

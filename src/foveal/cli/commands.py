@@ -1,13 +1,37 @@
 """One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
 
 import gc
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from foveal.cli.options import (
+    ACCEPT_LICENCE,
+    DEVICE,
+    GROUP,
+    JSON,
+    MINUTES,
+    NET,
+    NETS,
+    PATH,
+    PATTERN,
+    PRETRAINED,
+    RUN,
+    SAVE_EVERY,
+    SETTINGS,
+    SOURCE,
+    SPLIT,
+    TARGET,
+    TASK,
+    WEIGHTS,
+    completed,
+    examples,
+    reading_of,
+    settings_of,
+)
 
 __all__ = ["app"]
 
@@ -22,50 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _completed(*names: str) -> Callable[[str], list[str]]:
-    """Tab completion by names; files and folders are completed by the shell."""
-    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
-
-
-def _examples(*commands: str) -> str:
-    return "\n\n".join(["Examples:", *(f"  [bold]{command}[/bold]" for command in commands)])
-
-
-NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progress", "save_every", "began"}
-NETS = ("cookbook", "lenet5", "vgg-small", "resnet9")
-SOURCE = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        autocompletion=_completed("digits", "cifar10", "cifar100"),
-        help="A folder of class folders, a .zip or .tar of one, or a built-in set: digits, cifar10, cifar100.",
-    ),
-]
-RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
-TASK = Annotated[
-    str, typer.Option("--task", metavar="TASK", help="What to learn.", autocompletion=_completed("classification"))
-]
-MINUTES = Annotated[
-    float | None,
-    typer.Option(
-        metavar="M",
-        help="Make the recipe that gets the most out of so many minutes on this machine, everything included.",
-    ),
-]
-DEVICE = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="cpu, cuda, cuda:1, mps; the best one there unless said.",
-        autocompletion=_completed("cpu", "cuda", "mps"),
-    ),
-]
-SAVE_EVERY = Annotated[
-    float, typer.Option("--save-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -85,31 +65,54 @@ def _root(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal look photos/",
         "foveal look photos.zip --json",
+        "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
+        "foveal look photos/ --augment sheet.png",
     )
 )
-def look(source: SOURCE = "digits", task: TASK = "classification", as_json: JSON = False) -> None:
+def look(
+    source: SOURCE = "digits",
+    task: TASK = "auto",
+    target: TARGET = None,
+    path_column: PATH = None,
+    split_column: SPLIT = None,
+    group_column: GROUP = None,
+    target_pattern: PATTERN = None,
+    augment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw some images as training would change them, into this PNG file."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The recipe whose augmentation --augment shows.")
+    ] = None,
+    settings: SETTINGS = None,
+    as_json: JSON = False,
+) -> None:
     """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
-    from foveal.api import look, propose_split
+    from foveal.api import contact_sheet, look, propose_split
     from foveal.cli import show
     from foveal.data import summary
     from foveal.errors import SplitError
+    from foveal.tasks import named_task
 
+    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
     with show.working(f"looking at {source}") as progress:
-        dataset = look(source, task=task, progress=progress)
+        dataset = look(source, task=task, reading=reading, progress=progress)
+        if augment:
+            contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
     note = ""
     try:
         dataset = propose_split(dataset)
     except SplitError as error:
         note = str(error)
-    data = summary(dataset)
+    data = summary(dataset, named_task(dataset.task))
     show.json_object(data) if as_json else show.data(data, dataset, note)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal train",
         "foveal train photos/ --minutes 5",
         "foveal train photos/ --epochs 30",
@@ -119,22 +122,31 @@ def look(source: SOURCE = "digits", task: TASK = "classification", as_json: JSON
 )
 def train(
     source: SOURCE = "digits",
-    task: TASK = "classification",
+    task: TASK = "auto",
+    target: TARGET = None,
+    path_column: PATH = None,
+    split_column: SPLIT = None,
+    group_column: GROUP = None,
+    target_pattern: PATTERN = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A named recipe (default, cookbook, cookbook-dropout), or the recipe.json of a run.",
-            autocompletion=_completed("default", "cookbook", "cookbook-dropout"),
+            help="A named recipe (default, pretrained, cookbook, cookbook-dropout), or the recipe.json of a run.",
+            autocompletion=completed("default", "pretrained", "cookbook", "cookbook-dropout"),
         ),
     ] = None,
     minutes: MINUTES = None,
-    net: Annotated[
-        str | None,
+    net: NET = None,
+    pretrained: PRETRAINED = None,
+    weights: WEIGHTS = None,
+    accept_licence: ACCEPT_LICENCE = False,
+    start: Annotated[
+        Path | None,
         typer.Option(
-            metavar="LINE",
-            help=f"The network in one line, or {', '.join(NETS)}.",
-            autocompletion=_completed(*NETS),
+            "--from",
+            metavar="RUN",
+            help="Go on from a finished run with these images: its network and labels, and new ones after them.",
         ),
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training images, such as 1.5.")] = None,
@@ -148,14 +160,7 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one on validation.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="Change any other field of the recipe, such as input.height=96; may be repeated.",
-        ),
-    ] = None,
+    settings: SETTINGS = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
     device: DEVICE = None,
     save_every: SAVE_EVERY = 30.0,
@@ -166,16 +171,19 @@ def train(
     from foveal.cli import BEGAN, show
 
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
-    changes = {name: value for name, value in flags.items() if value is not None} | _settings(settings or [])
+    flags["weights"] = str(weights) if weights else None
+    changes = {name: value for name, value in flags.items() if value is not None} | settings_of(settings or [])
+    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
+    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
     places = {"out": out, "device": device or "auto", "save_every": save_every}
     with _uncollected(), show.working(f"looking at {source}") as progress:
         options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
-        events = training(source, task=task, **options, **places, **changes)
+        events = training(source, task=task, reading=reading, **begin, **options, **places, **changes)
     _train(events, as_json)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal plan photos/ --minutes 5",
         "foveal plan cifar10 --minutes 1 --json",
     )
@@ -183,16 +191,17 @@ def train(
 def plan(
     source: SOURCE = "digits",
     minutes: Annotated[float, typer.Option(metavar="M", help="From the start of the command to its result.")] = 1.0,
-    task: TASK = "classification",
-    net: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LINE", help=f"The network in one line, or {', '.join(NETS)}.", autocompletion=_completed(*NETS)
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Settle a field of the recipe.")
-    ] = None,
+    task: TASK = "auto",
+    target: TARGET = None,
+    path_column: PATH = None,
+    split_column: SPLIT = None,
+    group_column: GROUP = None,
+    target_pattern: PATTERN = None,
+    net: NET = None,
+    pretrained: PRETRAINED = None,
+    weights: WEIGHTS = None,
+    accept_licence: ACCEPT_LICENCE = False,
+    settings: SETTINGS = None,
     device: DEVICE = None,
     as_json: JSON = False,
 ) -> None:
@@ -200,14 +209,17 @@ def plan(
     from foveal.api import plan
     from foveal.cli import BEGAN, show
 
+    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
     options = {"minutes": minutes, "task": task, "net": net, "device": device or "auto", "began": BEGAN}
+    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "reading": reading}
+    changes = ({"weights": str(weights)} if weights else {}) | settings_of(settings or [])
     with _uncollected(), show.working(f"looking at {source}") as progress:
-        planned = plan(source, progress=progress, **options, **_settings(settings or []))
+        planned = plan(source, progress=progress, **begin, **options, **changes)
     show.json_object(planned.as_dict()) if as_json else show.plan(planned)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal resume runs/digits-1",
     )
 )
@@ -222,7 +234,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal evaluate runs/digits-1 --json",
     )
 )
@@ -236,7 +248,7 @@ def evaluate(run: RUN, as_json: JSON = False) -> None:
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal predict runs/photos-1 new.jpg",
         "foveal predict runs/photos-1 inbox/ --json",
         "foveal predict runs/photos-1 'shots/*.png'",
@@ -270,7 +282,7 @@ def predict(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "foveal describe cookbook --input 32x32x3",
         "foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1",
     )
@@ -278,7 +290,7 @@ def predict(
 def describe(
     net: Annotated[
         str,
-        typer.Argument(metavar="NET", help=f"A line, or {', '.join(NETS)}.", autocompletion=_completed(*NETS)),
+        typer.Argument(metavar="NET", help=f"A line, or {', '.join(NETS)}.", autocompletion=completed(*NETS)),
     ] = "cookbook",
     size: Annotated[str, typer.Option("--input", metavar="HxWxC", help="Height, width, channels.")] = "32x32x3",
     outputs: Annotated[int, typer.Option(min=1, help="What the output layer gives: the number of classes.")] = 10,
@@ -333,22 +345,6 @@ def _measured(measure: Callable[..., Any], run: Path, message: str, as_json: boo
                 show.scores(report)
 
         return measure(run, progress=progress, on_report=told)
-
-
-def _settings(texts: list[str]) -> dict[str, Any]:
-    """`FIELD=VALUE` with JSON values; what is no JSON is a string."""
-    settings = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if name.strip() in NOT_SET:
-            raise typer.BadParameter(f"{name} cannot be set here: use its own flag or argument", param_hint="--set")
-        if not equals:
-            raise typer.BadParameter(f"expected FIELD=VALUE, got {text!r}", param_hint="--set")
-        try:
-            settings[name.strip()] = json.loads(value)
-        except ValueError:
-            settings[name.strip()] = value
-    return settings
 
 
 def _size(text: str) -> tuple[int, int, int]:

@@ -17,8 +17,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from foveal.errors import LeadEnded
-from foveal.events import EpochEnded, Event, Finished, Paced, Started, Step
-from foveal.report import Report
+from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
+from foveal.report import Report, columns_of, counts_of, named, number
 from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
@@ -74,25 +74,49 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     sizes = facts["sizes"]
     spread = " – ".join(dict.fromkeys("×".join(map(str, sizes[key])) for key in ("smallest", "median", "largest")))
     modes = ", ".join(f"{name} {count:,}" for name, count in facts["modes"].items())
+    told = f"{len(facts['labels'])} labels" if facts["labels"] else f"values: {', '.join(facts.get('values', {}))}"
     out.print(
-        f"[bold]{escape(facts['source'])}[/]: {facts['images']:,} images, {len(facts['labels'])} labels\n"
+        f"[bold]{escape(facts['source'])}[/]: {facts['images']:,} images, {escape(told)}\n"
         f"height×width {spread} · {modes}"
     )
-    table = Table("label", box=None, header_style="bold", pad_edge=False)
-    for name in SPLITS:
-        table.add_column(name if name in dataset.given or note else f"{name}*", justify="right")
-    table.add_column("all", justify="right")
-    for k, label in enumerate(dataset.labels):
-        mine = dataset.targets == k
-        counts = [int((mine & (dataset.splits == name)).sum()) for name in SPLITS]
-        table.add_row(escape(label), *(f"{count:,}" for count in counts), f"{int(mine.sum()):,}")
-    out.print(table)
+    out.print(_labels(dataset, note) if facts["labels"] else _values(facts, dataset, note))
     if note:
         out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
     elif len(dataset.given) < len(SPLITS):
         out.print("* as training would divide it: stratified, seeded, exact duplicates kept together", style="dim")
     for finding in dataset.findings:
         _finding(finding)
+
+
+def _labels(dataset: Dataset, note: str) -> Table:
+    """Images a label and split; of several labels at once each counts on its own."""
+    table = Table("label", box=None, header_style="bold", pad_edge=False)
+    for name in _splits(dataset, note):
+        table.add_column(name, justify="right")
+    table.add_column("all", justify="right")
+    for k, label in enumerate(dataset.labels):
+        mine = dataset.targets == k if dataset.targets.ndim == 1 else dataset.targets[:, k] == 1
+        counts = [int((mine & (dataset.splits == name)).sum()) for name in SPLITS]
+        table.add_row(escape(label), *(f"{count:,}" for count in counts), f"{int(mine.sum()):,}")
+    return table
+
+
+def _values(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
+    """The values' range, and below it images a split."""
+    kinds = ("smallest", "median", "mean", "largest")
+    table = Table("value", box=None, header_style="bold", pad_edge=False)
+    for kind in kinds:
+        table.add_column(kind, justify="right")
+    for name, row in facts.get("values", {}).items():
+        table.add_row(escape(name), *(f"{row[kind]:,.6g}" for kind in kinds))
+    counts = [f"{name} {len(dataset.rows(split)):,}" for name, split in zip(_splits(dataset, note), SPLITS)]
+    table.caption, table.caption_justify = ", ".join(counts), "left"
+    return table
+
+
+def _splits(dataset: Dataset, note: str) -> list[str]:
+    """Their names; those that training would make have a star."""
+    return [name if name in dataset.given or note else f"{name}*" for name in SPLITS]
 
 
 def plan(plan: "Plan") -> None:
@@ -185,7 +209,7 @@ def _introduce(started: Started) -> None:
     for note in started.notes:
         err.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     err.print("* the best epoch on validation so far", style="dim")
-    if started.epoch == started.epochs:
+    if started.epochs and started.epoch == started.epochs:
         err.print("training was finished before")
     elif started.epoch or started.step:
         err.print(f"going on from epoch {started.epoch + 1}, step {started.step + 1}")
@@ -205,16 +229,18 @@ def _bar(started: Started) -> Bar:
 
 def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
     if isinstance(event, Step):
-        scores = " ".join(f"{name} {value:.3f}" for name, value in event.scores.items())
+        scores = " ".join(f"{name} {number(value, name)}" for name, value in event.scores.items())
         done = event.epoch * started.steps + event.step
         bar.update(task, completed=done, status=f"epoch {event.epoch + 1} loss {event.loss:.3f} {scores}")
+    elif isinstance(event, Probing):
+        bar.update(task, status=f"features of {event.done:,} of {event.total:,} images")
     elif isinstance(event, Paced):
         bar.update(task, total=event.total)
     elif isinstance(event, EpochEnded):
         parts = [f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs}"]
         for split in ("train", "validation"):
             values = {k.removeprefix(f"{split}_"): v for k, v in event.row.items() if k.startswith(f"{split}_")}
-            parts.append(" ".join([split, *(f"{name} {value:.3f}" for name, value in values.items())]))
+            parts.append(" ".join([split, *(f"{name} {number(value, name)}" for name, value in values.items())]))
         parts.append(f"{event.row['seconds']:.0f} s{' *' if event.best else ''}")
         err.print(" · ".join(parts), soft_wrap=True)
     elif isinstance(event, Finished) and event.reason == "patience":
@@ -223,18 +249,17 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
 
 def scores(report: Report) -> None:
     """The tables of `evaluate`."""
-    table = Table(
-        "", *(name.replace("_", " ") for name in report.headline), box=None, header_style="bold", pad_edge=False
-    )
+    table = Table("", *map(named, report.headline), box=None, header_style="bold", pad_edge=False)
     for name, row in {"this network": report.scores, **report.baselines}.items():
-        cells = [_score(row[score]) if score in row else "" for score in report.headline]
-        table.add_row(name.replace("_", " "), *cells, style="bold" if name == "this network" else "")
+        cells = [_score(row[score], score) if score in row else "" for score in report.headline]
+        table.add_row(named(name), *cells, style="bold" if name == "this network" else "")
     out.print(table)
     out.print()
-    labels = Table("label", "precision", "recall", "f1", "images", box=None, header_style="bold", pad_edge=False)
+    columns, counts = columns_of(report.per_label.values()), counts_of(report.per_label.values())
+    labels = Table("", *map(named, columns), *map(named, counts), box=None, header_style="bold", pad_edge=False)
     for name, row in report.per_label.items():
-        cells = [_score(row[key]) if key in row else "–" for key in ("precision", "recall", "f1")]
-        labels.add_row(escape(name), *cells, str(row["support"]))
+        cells = [_score(row[key], key) if key in row else "–" for key in columns]
+        labels.add_row(escape(name), *cells, *(f"{row.get(key, 0):,}" for key in counts))
     out.print(labels)
     first = report.scores[report.headline[0]]
     out.print(f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}", style="dim")
@@ -250,8 +275,8 @@ def answer(answer: FileAnswer) -> None:
     if answer.prediction is None:
         err.print(f"[red]{escape(printable(answer.file))}[/]: {escape(printable(answer.error or ''))}", soft_wrap=True)
         return
-    told, file = answer.prediction.as_dict(), escape(printable(answer.file))
-    out.print(f"{file}  [bold]{escape(told['label'])}[/]  {told['probability']:.3f}", soft_wrap=True)
+    file = escape(printable(answer.file))
+    out.print(f"{file}  [bold]{escape(printable(str(answer.prediction)))}[/]", soft_wrap=True)
 
 
 @contextmanager
@@ -290,8 +315,9 @@ def description(description: Any) -> None:
     out.print(f"[bold]{description.parameters:,}[/] parameters, {description.flops / 1e6:,.2f} MFLOP an image forward")
 
 
-def _score(score: Any) -> str:
-    return f"{score.value:.3f} [dim]\\[{score.low:.3f}, {score.high:.3f}][/]"
+def _score(score: Any, name: str) -> str:
+    value, low, high = (number(bound, name) for bound in (score.value, score.low, score.high))
+    return f"{value} [dim]\\[{low}, {high}][/]"
 
 
 def _finding(finding: Finding) -> None:

@@ -1,182 +1,165 @@
 """Say what is there before anything is learned from it: what can be used, what cannot, what is there twice."""
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from foveal.data.findings import (
+    about_labels,
+    duplicates,
+    noted,
+    nothing_usable,
+    straddling,
+    unreadable,
+    wrong_targets,
+)
 from foveal.data.memo import memo_path, recall, remember
 from foveal.data.scan import scan
 from foveal.data.seen import Seen
 from foveal.data.sources import open_source
-from foveal.errors import SourceError
+from foveal.data.sources.reading import AS_FOUND
 from foveal.task import Task
-from foveal.types import SPLITS, Dataset, Entry, Finding, Progress, Source, SplitName
+from foveal.types import SPLITS, Dataset, Entry, Finding, Progress, Reading, Source, SplitName
 
 __all__ = ["look"]
 
-TINY = 3
-SHOWN = 20  # groups of duplicates that get a finding each; more than that become one finding
-NOTES = {
-    "animated": (
-        "files with more than one frame or page",
-        "The first frame is used. Split the files when the others matter.",
-    ),
-    "narrow-range": (
-        "images of 16 bits that use only the lowest 12 or fewer: they turn almost black at 8 bits",
-        "Stretch their values to 0–65535 before, all by the same factor.",
-    ),
-}
 
-
-def look(source: str | Path | Source, task: Task, *, progress: Progress | None = None) -> Dataset:
+def look(
+    source: str | Path | Source, task: Task, *, reading: Reading = AS_FOUND, progress: Progress | None = None
+) -> Dataset:
     """Decode every image once and say what is there. A second look at unchanged images is read from the cache.
+
+    Args:
+        reading: how the targets are to be found, where the source leaves that open.
 
     Raises:
         SourceError: there is not one image that can be used; the message says what was found.
     """
-    source = open_source(source, progress=progress)
+    source = open_source(source, reading, progress=progress)
     memo = memo_path(source, task)
     known = recall(memo, source, task)
     if known is not None:
         return known
-    entries = source.entries()
+    listed = source.entries()
+    labels, reasons = _vocabulary(task, [entry.cell for entry in listed], source.columns)
+    entries = [entry for entry in listed if entry.cell not in reasons]
     seen = scan(source, entries, task.reader, progress)
     pairs = [(entry, facts) for entry, facts in zip(entries, seen) if isinstance(facts, Seen)]
-    unreadable = _unreadable((entry.file, reason) for entry, reason in zip(entries, seen) if isinstance(reason, str))
-    if not pairs:
-        raise _nothing_usable(source, len(entries), unreadable)
-    used, facts = [entry for entry, _ in pairs], [fact for _, fact in pairs]
-    cells = [entry.cell for entry in used]
-    labels = task.answer.labels(cells)
-    groups = _groups([fact.content for fact in facts])
-    named = {entry.split for entry in used}
-    given: tuple[SplitName, ...] = tuple(split for split in SPLITS if split in named)
-    findings = (
-        *source.findings,
-        *unreadable,
-        *_noted(used, facts),
-        *_duplicates(used, groups, given),
-        *(_about_labels(used, labels, given, lost={entry.cell for entry in entries} - set(cells)) if labels else ()),
+    lost = (
+        *wrong_targets(listed, reasons),
+        *unreadable((entry.file, reason) for entry, reason in zip(entries, seen) if isinstance(reason, str)),
     )
-    dataset = Dataset(
+    if not pairs:
+        raise nothing_usable(source, len(listed), lost)
+    dataset = _dataset(source, task, pairs, lost, labels)
+    remember(memo, dataset)
+    return dataset
+
+
+def _vocabulary(task: Task, cells: Sequence[str], columns: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The labels of all cells that are targets, and the reasons why the others are none."""
+    labels = task.answer.labels(cells, columns)
+    reasons: dict[str, str] = {}
+    for cell in dict.fromkeys(cells):
+        try:
+            task.answer.parse(cell, labels)
+        except ValueError as error:
+            reasons[cell] = str(error)
+    return labels, reasons
+
+
+def _dataset(
+    source: Source,
+    task: Task,
+    pairs: Sequence[tuple[Entry, Seen]],
+    lost: Sequence[Finding],
+    all_labels: Sequence[str],
+) -> Dataset:
+    """
+    Args:
+        lost: what cannot be used.
+        all_labels: those of images that cannot be read, too.
+    """
+    used, facts = [entry for entry, _ in pairs], [fact for _, fact in pairs]
+    cells = tuple(entry.cell for entry in used)
+    labels = task.answer.labels(cells, source.columns)
+    targets = task.targets(cells, labels)
+    splits = np.array([entry.split or "" for entry in used], dtype="<U10")
+    given: tuple[SplitName, ...] = tuple(split for split in SPLITS if (splits == split).any())
+    same = _numbered(fact.content for fact in facts)
+    return Dataset(
         source=source,
+        task=task.name,
         files=tuple(entry.file for entry in used),
-        targets=task.targets(cells, labels),
-        groups=groups,
-        splits=np.array([entry.split or "" for entry in used], dtype="<U10"),
+        cells=cells,
+        targets=targets,
+        strata=task.answer.strata(targets),
+        groups=_united(same, [entry.group for entry in used]),
+        splits=splits,
         labels=labels,
         sizes=np.array([(fact.height, fact.width) for fact in facts], dtype=np.int64),
         channels=max(fact.channels for fact in facts),
         modes=dict(Counter(fact.mode for fact in facts).most_common()),
-        findings=findings,
+        findings=(
+            *source.findings,
+            *lost,
+            *noted(used, facts),
+            *_about_targets(task, used, same, targets, splits, labels, set(all_labels) - set(labels)),
+        ),
         fingerprint=_fingerprint(used, facts),
         given=given,
     )
-    remember(memo, dataset, cells)
-    return dataset
 
 
-def _groups(contents: Sequence[str]) -> np.ndarray:
-    """(N,) int64; the same number for the same pixels, counted in order of first appearance."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(content, len(numbers)) for content in contents], dtype=np.int64)
+def _about_targets(
+    task: Task,
+    used: Sequence[Entry],
+    same: np.ndarray,
+    targets: np.ndarray,
+    splits: np.ndarray,
+    labels: Sequence[str],
+    lost: Iterable[str],
+) -> Iterable[Finding]:
+    counts = task.answer.summary(targets, labels)["labels"]
+    train = splits == "train"
+    trained = task.answer.summary(targets[train], labels)["labels"] if train.any() else None
+    yield from duplicates(used, same, targets, given=bool((splits != "").any()), what="label" if counts else "target")
+    yield from straddling(used)
+    if counts:
+        yield from about_labels(used, counts, trained, lost)
+
+
+def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
+    """(N,) int64; the same number for the same key, counted in order of first appearance."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def _united(same: np.ndarray, names: Sequence[str | None]) -> np.ndarray:
+    """(N,) int64; one number for rows of the same number, for rows of the same name, and for all that these join."""
+    parents = list(range(int(same.max()) + 1))
+
+    def root(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number
+
+    first: dict[str, int] = {}
+    for number, name in zip(same.tolist(), names):
+        if name is not None:
+            one, other = root(first.setdefault(name, number)), root(number)
+            parents[max(one, other)] = min(one, other)
+    return _numbered(root(number) for number in same.tolist()) if first else same
 
 
 def _fingerprint(used: Sequence[Entry], facts: Sequence[Seen]) -> str:
-    lines = sorted(f"{entry.cell}\0{entry.split or ''}\0{fact.content}\n" for entry, fact in zip(used, facts))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _nothing_usable(source: Source, listed: int, unreadable: Sequence[Finding]) -> SourceError:
-    told = [f"  {finding.message}: {_some(finding.files)}" for finding in (*unreadable, *source.findings)]
-    found = f"{listed:,} files in class folders, none of which can be read" if listed else "no file in a class folder"
-    return SourceError(
-        "\n".join([f"Expected images in class folders in {source.spec}, found {found}.", *told[:5]]),
-        remedy="Lay them out as CLASS/IMAGE, or SPLIT/CLASS/IMAGE with the splits train, validation and test.",
-    )
-
-
-def _unreadable(reasons: Iterable[tuple[str, str]]) -> list[Finding]:
-    """One finding for each kind of reason: what stands before its first `:`."""
-    by_kind: dict[str, dict[str, str]] = defaultdict(dict)
-    for file, reason in reasons:
-        kind, _, detail = reason.partition(": ")
-        by_kind[kind][file] = detail
-    remedy = "They are left out. Mend, convert or remove them."
-    return [
-        Finding("unreadable", tuple(files), f"{kind}: {_some(list(dict.fromkeys(files.values())), '; ')}", remedy)
-        for kind, files in by_kind.items()
-    ]
-
-
-def _noted(used: Sequence[Entry], facts: Sequence[Seen]) -> list[Finding]:
-    noted = {kind: tuple(entry.file for entry, fact in zip(used, facts) if kind in fact.notes) for kind in NOTES}
-    return [Finding(kind, files, *NOTES[kind]) for kind, files in noted.items() if files]
-
-
-def _duplicates(used: Sequence[Entry], groups: np.ndarray, given: Sequence[str]) -> list[Finding]:
-    members: dict[int, list[Entry]] = defaultdict(list)
-    for row in np.flatnonzero(np.bincount(groups)[groups] > 1).tolist():
-        members[int(groups[row])].append(used[row])
-    twins = list(members.values())
-    apart = [twin for twin in twins if len({entry.split for entry in twin}) > 1]
-    together = [twin for twin in twins if len({entry.split for entry in twin}) == 1]
-    contrary = [twin for twin in twins if len({entry.cell for entry in twin}) > 1]
-    keep = "They stay together in a split; remove all but one of each if they are mistakes."
-    if given:
-        keep = "They stay in the split where they are; remove all but one of each if they are mistakes."
-    return [
-        *_grouped(
-            "exact-duplicate",
-            apart,
-            lambda twin: "the same pixels in " + " and ".join(s for s in SPLITS if s in {e.split for e in twin}),
-            "Remove them from train: a score on images that were trained on says nothing.",
-        ),
-        *_grouped("exact-duplicate", together, lambda twin: "the same pixels", keep),
-        *_grouped(
-            "contradicting-label",
-            contrary,
-            lambda twin: "the same pixels with different labels: " + _some(sorted({entry.cell for entry in twin})),
-            "Decide on one label. A division made here leaves them in train.",
-        ),
-    ]
-
-
-def _grouped(
-    kind: str, twins: Sequence[Sequence[Entry]], say: Callable[[Sequence[Entry]], str], remedy: str
-) -> list[Finding]:
-    """A finding for each group of the same pixels; a single one, where they are many."""
-    if len(twins) <= SHOWN:
-        return [Finding(kind, tuple(entry.file for entry in twin), say(twin), remedy) for twin in twins]
-    files = tuple(entry.file for twin in twins for entry in twin)
-    say_all = " / ".join(text for text, _ in Counter(map(say, twins)).most_common(3))
-    return [Finding(kind, files, f"{len(twins):,} groups of files, listed one after the other: {say_all}", remedy)]
-
-
-def _about_labels(
-    used: Sequence[Entry], labels: Sequence[str], given: Sequence[str], lost: set[str]
-) -> Iterable[Finding]:
-    counts = Counter(entry.cell for entry in used)
-    if lost:
-        message = f"no image that can be read in: {_some(sorted(lost))}"
-        yield Finding("empty-class", (), message, "No class is made of them. Mend their images, or remove the folders.")
-    if tiny := [label for label in labels if counts[label] < TINY]:
-        files = tuple(entry.file for entry in used if entry.cell in tiny)
-        message = f"fewer than {TINY} images in: {_some(tiny)}"
-        yield Finding("tiny-class", files, message, "Add images: train, validation and test need one each.")
-    trained = {entry.cell for entry in used if entry.split == "train"}
-    if "train" in given and (untrained := [label for label in labels if label not in trained]):
-        files = tuple(entry.file for entry in used if entry.cell in untrained)
-        message = f"no image in train, but in another split: {_some(untrained)}"
-        yield Finding("not-in-train", files, message, "Check the spelling of the folders, or add images to train.")
-    if len(labels) == 1:
-        message = f"all images are of one class: {labels[0]}"
-        yield Finding("one-class", (), message, "Add a folder of images of something else: a class needs another.")
-
-
-def _some(items: Sequence[str], separator: str = ", ") -> str:
-    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return separator.join(items[:SHOWN]) + more
+    grouped = any(entry.group is not None for entry in used)
+    lines = []
+    for entry, fact in zip(used, facts):
+        group = [entry.group or ""] if grouped else []
+        lines.append("\0".join([entry.cell, entry.split or "", fact.content, *group]) + "\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

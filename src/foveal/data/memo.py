@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from foveal.files import write_atomic
 from foveal.task import Task
 from foveal.types import SPLITS, Dataset, Finding, Source
 
-__all__ = ["memo_path", "recall", "remember"]
+__all__ = ["memo_path", "recall", "recall_task", "remember", "remember_task"]
 
-VERSION = "2"  # of what is remembered; a change makes every source be decoded again
+VERSION = "3"  # of what is remembered; a change makes every source be decoded again
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile)
 SPLIT_NAMES = np.array(["", *SPLITS], dtype="<U10")
 
@@ -37,12 +38,16 @@ def recall(path: Path, source: Source, task: Task) -> Dataset | None:
         os.utime(path)
         told = json.loads(columns["told"].tobytes())
         files = columns["files"].tobytes().decode().split("\0")
-        cells = [told["cells"][k] for k in columns["cells"].tolist()]
+        cells = tuple(told["cells"][k] for k in columns["cells"].tolist())
         labels = tuple(told["labels"])
+        targets = task.targets(cells, labels)
         return Dataset(
             source=source,
+            task=task.name,
             files=tuple(files),
-            targets=task.targets(cells, labels),
+            cells=cells,
+            targets=targets,
+            strata=task.answer.strata(targets),
             groups=columns["groups"],
             splits=SPLIT_NAMES[columns["splits"]],
             labels=labels,
@@ -57,12 +62,9 @@ def recall(path: Path, source: Source, task: Task) -> Dataset | None:
         return None
 
 
-def remember(path: Path, dataset: Dataset, cells: Sequence[str]) -> None:
-    """
-    Args:
-        cells: (N,) the targets as written.
-    """
-    names = sorted(set(cells))
+def remember(path: Path, dataset: Dataset) -> None:
+    """Keep what `recall` gives."""
+    names = sorted(set(dataset.cells))
     number = {name: k for k, name in enumerate(names)}
     told = {
         "cells": names,
@@ -78,14 +80,35 @@ def remember(path: Path, dataset: Dataset, cells: Sequence[str]) -> None:
         kept,
         told=np.frombuffer(json.dumps(told).encode(), np.uint8),
         files=np.frombuffer("\0".join(dataset.files).encode(), np.uint8),
-        cells=np.array([number[cell] for cell in cells], np.int32),
+        cells=np.array([number[cell] for cell in dataset.cells], np.int32),
         splits=np.argmax(dataset.splits[:, None] == SPLIT_NAMES, axis=1).astype(np.uint8),
         groups=dataset.groups,
         sizes=dataset.sizes,
     )
+    _keep(path, kept.getvalue())
+
+
+def recall_task(source: Source, tasks: Sequence[str]) -> str | None:
+    """The task that was found for a source among these; None where nothing is remembered."""
     try:
+        name = _task_path(source, tasks).read_text()
+    except DAMAGE:
+        return None
+    return name if name in tasks else None
+
+
+def remember_task(source: Source, tasks: Sequence[str], name: str) -> None:
+    """Keep it: to list an archive only to find its task again takes as long as a second look."""
+    _keep(_task_path(source, tasks), name.encode())
+
+
+def _task_path(source: Source, tasks: Sequence[str]) -> Path:
+    return cache_folder("looks") / f"{digest(VERSION, 'task', source.signature, *tasks)}.txt"
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """A full disk or a home that cannot be written to costs time at the next look, nothing else."""
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, kept.getvalue())
-    except OSError:
-        return  # a full disk or a home that cannot be written to costs time at the next look, nothing else
-    prune(using=path)
+        write_atomic(path, data)
+        prune(using=path)

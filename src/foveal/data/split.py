@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from foveal.data.findings import CONTRADICTING
 from foveal.errors import RunError, SplitError
 from foveal.files import write_atomic
 from foveal.types import SPLITS, Dataset
 
 __all__ = ["divide", "read_split", "write_split"]
 
-COLUMNS = ("file", "label", "split")
-SPREAD = 3  # groups that a class needs to be in all three splits
+COLUMNS = ("file", "target", "split")
+OLD_COLUMNS = ("file", "label", "split")
+SPREAD = 3  # groups that a stratum needs to be in all three splits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,9 +34,10 @@ def divide(dataset: Dataset, *, validation: float | None, test: float | None, se
     """Give every image a split. What the source itself put into one stays there.
 
     Test is carved from the images that are in no split or in train, then validation from what is left of them. Per
-    class and in all the counts are right to one image (largest remainder), as far as groups allow. Every class keeps
-    an image in train; one with three groups or more has an image in each split that is carved. The images are
-    ordered by a hash of seed and name: one more file moves few others, and the order of the rows does not matter.
+    stratum and in all the counts are right to one image (largest remainder), as far as groups allow. Every stratum
+    keeps an image in train; one with three groups or more has an image in each split that is carved. The images are
+    ordered by a hash of seed and name: one more file moves few others, and the order of the rows does not matter. An
+    image in no split goes where the source put another of its group.
 
     Args:
         validation: share of the images outside of test; None where the source has that split.
@@ -46,9 +49,8 @@ def divide(dataset: Dataset, *, validation: float | None, test: float | None, se
     shares = {"test": test, "validation": validation}
     for name, share in shares.items():
         _check_share(dataset, name, share)
-    _check_labels(dataset)
-    splits = dataset.splits.copy()
-    splits[splits == ""] = "train"
+    _check_targets(dataset)
+    splits = _joined(dataset)
     carved = {name: share for name, share in shares.items() if share is not None}
     strata = _strata(dataset, np.flatnonzero(splits == "train"))
     spread = {k for k, groups in strata.items() if len(groups) >= SPREAD}
@@ -61,11 +63,11 @@ def divide(dataset: Dataset, *, validation: float | None, test: float | None, se
 
 
 def write_split(dataset: Dataset, path: Path) -> None:
-    """One line an image: file, label, split. UTF-8 CSV (RFC 4180)."""
+    """One line an image: file, target, split. UTF-8 CSV (RFC 4180)."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(zip(dataset.files, _cells(dataset), dataset.splits))
+    writer.writerows(zip(dataset.files, dataset.cells, dataset.splits))
     write_atomic(path, text.getvalue())
 
 
@@ -77,17 +79,18 @@ def read_split(path: Path, dataset: Dataset) -> Dataset:
     """
     try:
         header, *rows = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
-        stored = {file: (label, split) for file, label, split in rows}
-        damaged = tuple(header) != COLUMNS or not {split for _, split in stored.values()} <= set(SPLITS)
+        stored = {file: (target, split) for file, target, split in rows}
+        known = tuple(header) in (COLUMNS, OLD_COLUMNS)
+        damaged = not known or not {split for _, split in stored.values()} <= set(SPLITS)
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path} is missing or damaged: {error}.") from error
     if damaged:
         raise RunError(f"{path} is damaged: expected the columns {', '.join(COLUMNS)}, the splits {', '.join(SPLITS)}.")
-    now = dict(zip(dataset.files, _cells(dataset)))
+    now = dict(zip(dataset.files, dataset.cells))
     changes = {
         "missing": [file for file in stored if file not in now],
         "new": [file for file in now if file not in stored],
-        "under another label": [file for file in now if file in stored and stored[file][0] != now[file]],
+        "with another target": [file for file in now if file in stored and stored[file][0] != now[file]],
     }
     if any(changes.values()):
         told = [f"{len(files):,} {what} ({', '.join(files[:3])})" for what, files in changes.items() if files]
@@ -98,15 +101,11 @@ def read_split(path: Path, dataset: Dataset) -> Dataset:
     return dataset.with_splits(np.array([stored[file][1] for file in dataset.files], dtype="<U10"))
 
 
-def _cells(dataset: Dataset) -> list[str]:
-    return [dataset.labels[target] if dataset.labels else str(target) for target in dataset.targets]
-
-
 def _check_share(dataset: Dataset, name: str, share: float | None) -> None:
     if share is not None and name in dataset.given:
         raise SplitError(
             f"{dataset.source.name} brings its own {name} split, and a share of {share:g} for it was asked for too.",
-            remedy=f"Leave the share out ({name}=null), or take the {name} folder out of the source.",
+            remedy=f"Leave the share out ({name}=null), or take {name} out of the source.",
         )
     if share is None and name not in dataset.given:
         raise SplitError(
@@ -115,11 +114,11 @@ def _check_share(dataset: Dataset, name: str, share: float | None) -> None:
         )
 
 
-def _check_labels(dataset: Dataset) -> None:
-    if len(dataset.labels) == 1:
+def _check_targets(dataset: Dataset) -> None:
+    if len(set(dataset.cells)) == 1:
         raise SplitError(
-            f"All {len(dataset):,} images are of one class, {dataset.labels[0]!r}: there is nothing to tell apart.",
-            remedy="Add a class folder with images of something else.",
+            f"All {len(dataset):,} images have the same target, {dataset.cells[0]!r}: there is nothing to tell apart.",
+            remedy="Add images of something else.",
         )
 
 
@@ -133,19 +132,36 @@ def _check_result(dataset: Dataset) -> None:
         )
 
 
+def _joined(dataset: Dataset) -> np.ndarray:
+    """(N,) the splits that the source names. Images in none are where the rest of their group is: in test before
+    validation before train, and in train where no other is."""
+    theirs: dict[int, str] = {}
+    for name in SPLITS:
+        theirs.update(dict.fromkeys(dataset.groups[dataset.splits == name].tolist(), name))
+    groups = dataset.groups.tolist()
+    named = [split or theirs.get(group, "train") for split, group in zip(dataset.splits.tolist(), groups)]
+    return np.array(named, dtype=dataset.splits.dtype)
+
+
 def _strata(dataset: Dataset, pool: np.ndarray) -> dict[int, list[_Group]]:
-    """The pool's groups by class. A group whose images contradict each other in label counts for no class and is left
-    in train. Without labels all groups are of one stratum."""
+    """The pool's groups by stratum: that of the first of their files. A group with images of the same pixels and
+    different targets counts for none and is left in train."""
+    contrary = _contrary(dataset)
     members: dict[int, list[int]] = defaultdict(list)
     for row in pool:
         members[int(dataset.groups[row])].append(int(row))
     strata: dict[int, list[_Group]] = defaultdict(list)
-    for rows in members.values():
-        classes = {int(dataset.targets[row]) for row in rows} if dataset.labels else {0}
-        if len(classes) == 1:
-            group = _Group(np.array(rows, dtype=np.int64), min(dataset.files[row] for row in rows))
-            strata[classes.pop()].append(group)
+    for number, rows in members.items():
+        if number not in contrary:
+            first = min(rows, key=dataset.files.__getitem__)
+            strata[int(dataset.strata[first])].append(_Group(np.array(rows, dtype=np.int64), dataset.files[first]))
     return dict(sorted(strata.items()))
+
+
+def _contrary(dataset: Dataset) -> set[int]:
+    """Groups with images that contradict each other, as `look` found them."""
+    files = {file for finding in dataset.findings if finding.kind == CONTRADICTING for file in finding.files}
+    return {int(group) for file, group in zip(dataset.files, dataset.groups) if file in files}
 
 
 def _carve(
@@ -154,8 +170,8 @@ def _carve(
     """Take groups out of the strata; their rows.
 
     Args:
-        keep: groups of each class that must be left.
-        spread: classes that must give one.
+        keep: groups of each stratum that must be left.
+        spread: strata that must give one.
     """
     sizes = np.array([sum(len(group.rows) for group in groups) for groups in strata.values()])
     most = np.maximum(sizes - list(keep.values()), 0)
@@ -170,7 +186,7 @@ def _carve(
 
 
 def _quotas(sizes: np.ndarray, share: float, least: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Images to take from each class: `share` of it rounded down, then one more for those with the largest rest until
+    """Images to take from each stratum: `share` of it rounded down, then one more for those with the largest rest until
     the total is right; within `least` and `most`."""
     exact = sizes * share
     quotas = np.clip(np.floor(exact + 1e-9).astype(int), least, most)

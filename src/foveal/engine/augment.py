@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from foveal.engine.views import views
 from foveal.errors import NetError, RecipeError
 from foveal.nets.layers import Network
 from foveal.nets.parts import probe
@@ -21,14 +22,11 @@ def uniform(seed: int, epoch: int, rows: np.ndarray, stream: int) -> np.ndarray:
 
     The mixing function is splitmix64 (Steele, Lea, Flood 2014), applied once for each part of the key.
     """
-    state = np.full(len(rows), seed, dtype=np.uint64)
-    for part in (np.uint64(stream), np.uint64(epoch), rows.astype(np.uint64)):
-        state = _splitmix64(state ^ part)
-    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (_hashed(seed, epoch, rows, stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def augment(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:
-    """Mirror, shift and partly cover a batch.
+    """Take other views of a batch, mirror, shift and partly cover it.
 
     Mirroring alternates (Jordan, arXiv 2404.00498, section 3.6): a hash of the image says whether it is mirrored in
     even epochs or in odd ones, so that both of its sides are seen in any two.
@@ -37,6 +35,7 @@ def augment(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) 
         images: (B, C, H, W) uint8.
         rows: (B,) row number of each image in its dataset.
     """
+    images = views(images, _hashed(recipe.seed, epoch, rows, 6), recipe)
     if recipe.flip:
         first = uniform(recipe.seed, 0, rows, stream=1) < 0.5
         mirrored = torch.from_numpy(first ^ bool(epoch % 2)).to(images.device)
@@ -106,6 +105,13 @@ def _cutout(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) 
         near = np.abs(np.arange(side) + 0.5 - centre[:, None]) <= recipe.cutout / 2
         inside.append(torch.from_numpy(near).to(images.device))
     return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 128)
+
+
+def _hashed(seed: int, epoch: int, rows: np.ndarray, stream: int) -> np.ndarray:
+    state = np.full(len(rows), seed, dtype=np.uint64)
+    for part in (np.uint64(stream), np.uint64(epoch), rows.astype(np.uint64)):
+        state = _splitmix64(state ^ part)
+    return state
 
 
 def _splitmix64(state: np.ndarray) -> np.ndarray:

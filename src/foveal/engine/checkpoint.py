@@ -20,7 +20,15 @@ from safetensors.torch import load_file, save_file
 from foveal.errors import RunError
 from foveal.files import flush_folder, write_atomic, write_folder
 
-__all__ = ["Checkpoint", "latest_checkpoint", "load_weights", "save_checkpoint", "save_weights", "weights_sha256"]
+__all__ = [
+    "Checkpoint",
+    "file_sha256",
+    "latest_checkpoint",
+    "load_weights",
+    "save_checkpoint",
+    "save_weights",
+    "weights_sha256",
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             "epoch": checkpoint.epoch,
             "step": checkpoint.step,
             "numbers": checkpoint.numbers,
-            "state_sha256": _sha256(aside / "state.safetensors"),
+            "state_sha256": file_sha256(aside / "state.safetensors"),
         }
         write_atomic(aside / "manifest.json", json.dumps(manifest))
 
@@ -110,19 +118,20 @@ def weights_sha256(tensors: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """Over its bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _folders(folder: Path) -> list[Path]:
     return sorted(folder.glob("e[0-9]*-s[0-9]*")) if folder.is_dir() else []
 
 
 def _read(path: Path) -> Checkpoint:
     manifest = json.loads((path / "manifest.json").read_text())
-    if _sha256(path / "state.safetensors") != manifest["state_sha256"]:
+    if file_sha256(path / "state.safetensors") != manifest["state_sha256"]:
         raise ValueError("its SHA-256 is not the one in its manifest")
     return Checkpoint(
         manifest["epoch"], manifest["step"], load_weights(path / "state.safetensors"), manifest["numbers"]
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

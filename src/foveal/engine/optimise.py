@@ -116,10 +116,25 @@ def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Opt
     """
     head = {id(p) for p in network.head.parameters()} if isinstance(network.head, nn.Module) else set()
     weights = [p for p in network.parameters() if p.requires_grad]
-    inner = [p for p in weights if id(p) not in head]
+    layers: dict[float, list[nn.Parameter]] = {}
+    shares = _shares(network, recipe.layer_decay)
+    for weight in weights:
+        if id(weight) not in head:
+            layers.setdefault(shares.get(weight, 1.0), []).append(weight)
     groups = [
-        {"params": [p for p in inner if p.ndim >= 2], "rate": None, "orthogonal": True},
-        {"params": [p for p in inner if p.ndim < 2], "rate": recipe.norm_learning_rate, "weight_decay": 0.0},
+        group
+        for share, inner in layers.items()
+        for group in (
+            {"params": [p for p in inner if p.ndim >= 2], "rate": None, "share": share, "orthogonal": True},
+            {
+                "params": [p for p in inner if p.ndim < 2],
+                "rate": recipe.norm_learning_rate,
+                "share": share,
+                "weight_decay": 0.0,
+            },
+        )
+    ]
+    groups += [
         {"params": [p for p in weights if id(p) in head and p.ndim >= 2], "rate": recipe.head_learning_rate},
         {
             "params": [p for p in weights if id(p) in head and p.ndim < 2],
@@ -128,7 +143,11 @@ def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Opt
         },
     ]
     groups = [
-        {"orthogonal": False, **group, "scale": (group["rate"] or recipe.learning_rate) / recipe.learning_rate}
+        {
+            "orthogonal": False,
+            **group,
+            "scale": group.get("share", 1.0) * (group["rate"] or recipe.learning_rate) / recipe.learning_rate,
+        }
         for group in groups
         if group["params"]
     ]
@@ -141,6 +160,16 @@ def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Opt
         return torch.optim.SGD(groups, rate, momentum, weight_decay=decay, nesterov=nesterov, fused=fused)
     betas = (momentum, recipe.beta2)
     return torch.optim.AdamW(groups, rate, betas, recipe.epsilon, weight_decay=decay, fused=fused)
+
+
+def _shares(network: Network, decay: float) -> dict[nn.Parameter, float]:
+    """A backbone's parameters with the share of the learning rate that their layer has: the last all of it, each one
+    before `decay` of the next (Howard and Ruder, arXiv 1801.06146; Clark et al., arXiv 2003.10555)."""
+    if network.backbone is None or decay == 1:
+        return {}
+    depths = network.backbone.depths()
+    last = max(depths.values())
+    return {weight: decay ** (last - depth) for weight, depth in depths.items()}
 
 
 def learning_rate(recipe: Recipe, step: float, steps: int) -> float:

@@ -32,6 +32,8 @@ REPORT_PER_THOUSAND = 0.05
 NOMINAL = 5e10  # FLOP/s: the net for a machine that does so many is measured first
 SAVING = 0.3  # seconds that a checkpoint takes at the end of an epoch
 RUNTIME = 500e6  # bytes of Python and torch
+FEWEST, MOST = 2.0, 12.0  # epochs of tuning that pay: fewer leave a probe better off, more learn by heart
+FROZEN = 0.6  # of a backbone, where there is no time to tune all of it
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
 CIFAR10 = (0.9e12, 0.70), (6.5e12, 0.84), (36e12, 0.90), (150e12, 0.93), (600e12, 0.945)
 
@@ -108,7 +110,7 @@ class Planner:
         Raises:
             RecipeError: the minutes are over before training could begin.
         """
-        recipe, speed = self._measured(self.own) if self.own else self._chosen()
+        recipe, speed = self._suited(self.own) if self.own else self._chosen()
         # Epochs decide the batch, and the batch decides, a little, how many epochs there are.
         for _ in range(2):
             epochs = self._epochs(recipe, speed)
@@ -116,9 +118,21 @@ class Planner:
             recipe = self._settled(fitted)
         return self._told(recipe, speed), self._pace(recipe, speed)
 
+    def _suited(self, own: Recipe) -> tuple[Recipe, Speed]:
+        """The user's net, and its speed. Of a pretrained one as much is tuned as the minutes are enough for: all of it,
+        its last layers, or the output layer alone."""
+        recipe, speed = self._measured(own)
+        if not recipe.probe or "frozen" in self.changes or self._epochs(recipe, speed) >= FEWEST:
+            return recipe, speed
+        part, faster = self._measured(own.changed(frozen=FROZEN))
+        return (part, faster) if self._epochs(part, faster) >= FEWEST else (recipe.changed(frozen=1), speed)
+
+    def _most(self, recipe: Recipe) -> float:
+        return min(MOST, most_epochs(self.images)) if recipe.weights else most_epochs(self.images)
+
     def _pace(self, recipe: Recipe, speed: Speed) -> Pace:
         until = 60 * self.minutes - self._measuring(speed)
-        most = most_epochs(self.images) * steps_in_epoch(self.images, recipe.batch_size)
+        most = self._most(recipe) * steps_in_epoch(self.images, recipe.batch_size)
         phases = [(share, seconds * recipe.batch_size + speed.step) for share, seconds in speed.phases]
         return Pace(lambda: until - self.clock(), phases or [(1.0, 1.0)], int(most))
 
@@ -127,7 +141,7 @@ class Planner:
         name = f"{self.minutes:g} minutes"
         first = rung_for(60 * self.minutes * NOMINAL, self.contract, self.images)
         recipe, speed = self._measured(recipe_on(first, self.dataset, self.contract, name))
-        budget = self._left(speed) / speed.learn * training_flops(recipe.net, self.contract, recipe.growth)
+        budget = self._left(recipe, speed) / speed.learn * training_flops(recipe.net, self.contract, recipe.growth)
         rung = rung_for(budget, self.contract, self.images)
         if rung == first:
             return recipe, speed
@@ -142,21 +156,24 @@ class Planner:
     def _settled(self, recipe: Recipe) -> Recipe:
         return recipe.changed(**self.changes)
 
-    def _left(self, speed: Speed) -> float:
-        """Seconds for training.
+    def _left(self, recipe: Recipe, speed: Speed) -> float:
+        """Seconds for training, after a probe where the recipe has one.
 
         Raises:
             RecipeError: there are none.
         """
-        taken = self.clock() + self._measuring(speed)
+        taken = self.clock() + self._probing(recipe, speed) + self._measuring(speed)
         left = 60 * self.minutes * SHARE - taken
-        if left < 0.1 * taken:
+        if left < 0.1 * taken and not recipe.probe:
             raise RecipeError(
                 f"{self.minutes:g} minutes leave no time for training: loading these images and measuring the network "
                 f"take {taken:.0f} s on this machine.",
                 remedy=f"Give more: --minutes {np.ceil(taken / 3) / 10:.1f}, or better some times that.",
             )
         return left
+
+    def _probing(self, recipe: Recipe, speed: Speed) -> float:
+        return (self.images + len(self.data.validation)) * speed.answer if recipe.probe else 0.0
 
     def _measuring(self, speed: Speed) -> float:
         return REPORT + REPORT_PER_THOUSAND * self.test / 1000 + self.test * speed.answer
@@ -166,21 +183,24 @@ class Planner:
         return SAVING + len(self.data.validation) * speed.answer
 
     def _epochs(self, recipe: Recipe, speed: Speed) -> float:
+        if recipe.frozen == 1:
+            return 0.0
         ending = self._ending(speed)
-        left, epoch = self._left(speed) - ending, speed.epoch(self.images, recipe.batch_size)
+        left, epoch = self._left(recipe, speed) - ending, speed.epoch(self.images, recipe.batch_size)
         epochs = left / (epoch + ending) if left > epoch else left / epoch
-        return float(np.clip(epochs, recipe.batch_size / self.images, most_epochs(self.images)))
+        return float(np.clip(epochs, recipe.batch_size / self.images, self._most(recipe)))
 
     def _told(self, recipe: Recipe, speed: Speed) -> Plan:
         epochs = float(recipe.epochs)
         rate = speed.rate(recipe.batch_size)
         known = recipe.net != CUSTOM_NET
-        flops = training_flops(recipe.net, recipe.input, recipe.growth) if known else None
+        flops = training_flops(recipe.net, recipe.input, recipe.growth) if known and not recipe.weights else None
+        epoch = speed.epoch(self.images, recipe.batch_size) + self._ending(speed)
         return Plan(
             recipe=recipe,
             minutes=self.minutes,
             began=self.clock(),
-            training=epochs * speed.epoch(self.images, recipe.batch_size) + np.ceil(epochs) * self._ending(speed),
+            training=self._probing(recipe, speed) + epochs * epoch,
             measuring=self._measuring(speed),
             images_per_second=rate,
             flops_per_second=rate * flops if flops else None,
@@ -194,19 +214,36 @@ class Planner:
         why = "the largest side that the minutes allow"
         if (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all():
             why = "the images as they are"
+        elif recipe.weights and "input.height" not in self.changes:
+            why = "as the weights were trained on"
         elif self.own or any(name.startswith("input.") for name in self.changes):
             why = "as asked for"
-        passes = f"{recipe.epochs:g} epochs of {self.images:,} images at {rate:,.0f} images/s"
-        if float(recipe.epochs) >= round(most_epochs(self.images), 3):
-            passes += "; more would hardly help, so the time is not used up"
+        net = "the largest net of the ladder that can be fed in the time"
+        if self.own:
+            net = "a pretrained backbone" if recipe.weights else "the net that was asked for"
         return (
             f"input {size}: {why}",
-            "the net that was asked for" if self.own else "the largest net of the ladder that can be fed in the time",
-            f"{passes}, in batches of {recipe.batch_size}",
-            f"{recipe.optimizer} from a rate of {recipe.learning_rate:g}, {recipe.schedule} over all steps",
+            net,
+            *self._passes(recipe, rate),
             "mirrored left and right, since larger than 28 pixels; where sides matter: --set flip=false"
             if recipe.flip
             else "not mirrored",
+        )
+
+    def _passes(self, recipe: Recipe, rate: float) -> tuple[str, ...]:
+        probe = f"the output layer fitted to the features of {self.images:,} images"
+        if not recipe.epochs:
+            return (f"{probe}; the minutes are too few to tune the backbone",)
+        passes = f"{recipe.epochs:g} epochs of {self.images:,} images at {rate:,.0f} images/s"
+        if float(recipe.epochs) >= round(self._most(recipe), 3):
+            passes += "; more would hardly help, so the time is not used up"
+        steps = f"{recipe.optimizer} from a rate of {recipe.learning_rate:g}, {recipe.schedule} over all steps"
+        kept = f"the first {recipe.frozen:.0%} of the backbone's layers stay as they are"
+        return (
+            *((probe,) if recipe.probe else ()),
+            *((kept,) if recipe.frozen else ()),
+            f"{passes}, in batches of {recipe.batch_size}",
+            steps,
         )
 
     def _memory(self, recipe: Recipe) -> float:

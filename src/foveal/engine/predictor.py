@@ -54,7 +54,11 @@ def network_for(recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn
         seed=recipe.seed,
         norm_momentum=recipe.norm_momentum,
         mirror=recipe.mirror_test,
+        loss=recipe.loss,
     )
+    if network.backbone:
+        network.backbone.still = recipe.still_norms
+        network.backbone.freeze(recipe.frozen)
     check_growth(network, recipe)
     return network
 
@@ -122,7 +126,7 @@ class Predictor:
             if isinstance(item, UnreadableImage):
                 yield item
             else:
-                yield self.task.answer.decode(next(outputs), item[1], self.labels)
+                yield self.task.answer.decode(next(outputs), item[1], self.labels, self.run.settled)
 
     def _taken(self, image: Image) -> str | Path | bytes | Prepared:
         """Pixels are copied at once: a camera may fill the same array with its next image."""

@@ -79,9 +79,8 @@ def ready_in(
     outline = own or recipe_on(LADDER[0], dataset, contract_for(dataset, len(dataset), minutes), "")
     outline = outline.changed(**changes)
     at = ready(dataset, task, outline, device, progress)
-    data = TrainingSet(
-        at.pixels, at.dataset.targets, at.dataset.rows("train"), at.dataset.rows("validation"), at.dataset.files
-    )
+    splits = at.dataset.rows("train"), at.dataset.rows("validation")
+    data = TrainingSet(at.pixels, at.dataset.targets, *splits, at.dataset.files, at.dataset.labels)
     planner = Planner(
         dataset=dataset,
         data=data,

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from foveal.data.batches import batches, order, steps_in_epoch
+from foveal.data.machine import digest
 from foveal.engine.augment import augment, resized
+from foveal.engine.blend import Blend, blended
 from foveal.engine.devices import Device
 from foveal.engine.optimise import Optimizer, learning_rate
 from foveal.engine.pace import progress_at
@@ -19,10 +21,11 @@ from foveal.engine.whole_batch import WholeBatch, whole_batch
 from foveal.errors import NonFiniteLoss
 from foveal.events import Step
 from foveal.nets.layers import Network
-from foveal.recipe import Recipe
+from foveal.recipe import InputContract, Recipe
 from foveal.task import Answer
+from foveal.types import Dataset
 
-__all__ = ["Steps", "TrainingSet"]
+__all__ = ["Steps", "TrainingSet", "pixels_key"]
 
 FITTED_ON = 4_000_000, 2_000  # pixels and images, at most, that whitening is found from
 
@@ -37,6 +40,8 @@ class TrainingSet:
         train: row numbers.
         validation: row numbers; may be empty.
         files: (N,) names, for messages.
+        labels: names of what the outputs say.
+        key: identifies the pixels; empty where they are nothing that features may be kept for.
     """
 
     pixels: np.ndarray
@@ -44,6 +49,13 @@ class TrainingSet:
     train: np.ndarray
     validation: np.ndarray
     files: Sequence[str]
+    labels: Sequence[str] = ()
+    key: str = ""
+
+
+def pixels_key(dataset: Dataset, contract: InputContract) -> str:
+    """What a dataset's pixels are, in their order: the same key, the same pixels."""
+    return digest(dataset.fingerprint, contract.model_dump_json(), *dataset.files)
 
 
 @dataclass
@@ -72,7 +84,7 @@ class Steps:
     @property
     def planned(self) -> int:
         """Steps of the whole training, as planned at its start."""
-        return max(1, round(self.recipe.epochs * self.steps))
+        return max(1, round(self.recipe.epochs * self.steps)) if self.recipe.epochs else 0
 
     @property
     def progress(self) -> float:
@@ -93,12 +105,16 @@ class Steps:
         return self.state.epoch * self.steps + self.state.step
 
     def fit(self) -> None:
-        """Find the weights that are not trained, from training images in the order of the first epoch."""
+        """Find what is not trained: from training images in the order of the first epoch, and from their targets.
+        A network that begins as another run's knows it already."""
+        if self.recipe.begin:
+            return
         pixels, images = FITTED_ON
         count = max(1, min(images, pixels // int(np.prod(self.data.pixels.shape[1:3]))))
         rows = self.data.train[order(len(self.data.train), self.recipe.seed, 0)][:count]
         chosen = torch.from_numpy(self.data.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
         self.network.fit(chosen.to(self.device.torch))
+        self.network.head.fit(self.data.targets[self.data.train])
 
     def epoch(self) -> Iterator[Step]:
         """The rest of the epoch that the state is in, a step at a time."""
@@ -119,7 +135,8 @@ class Steps:
             images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)
             images = resized(images, self.recipe, self.progress)
             self.team.go_on()
-            outputs, loss = self._learn(images, targets.to(self.device.torch), len(rows))
+            blend = blended(images, recipe, _step_seed(recipe.seed, *state.place))
+            outputs, loss = self._learn(blend, targets.to(self.device.torch), len(rows))
             if not math.isfinite(loss):
                 raise self._non_finite(loss, rows)
             state.step += 1
@@ -145,14 +162,14 @@ class Steps:
         """What to do when the loss is not finite."""
         return "Train again with a lower learning rate: --set learning_rate=…"
 
-    def _learn(self, images: torch.Tensor, targets: torch.Tensor, count: int) -> tuple[np.ndarray, float]:
+    def _learn(self, blend: Blend, targets: torch.Tensor, count: int) -> tuple[np.ndarray, float]:
         """One step: outputs and loss. A loss that is not finite leaves the weights as they were.
 
         Args:
-            images, targets: those that this process takes of the batch.
+            blend, targets: of the images that this process takes of the batch.
             count: images of the whole batch, whose outputs and loss come back.
         """
-        recipe, team = self.recipe, self.team
+        recipe, team, images = self.recipe, self.team, blend.images
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate() * group["scale"]
         torch.manual_seed(_step_seed(recipe.seed, *self.state.place))
@@ -161,7 +178,7 @@ class Steps:
             with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
                 outputs = self.network(images)
             outputs = outputs.float()
-            loss = torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
+            loss = blend.loss(lambda truth: self._loss(outputs, truth), targets)
             if team.size > 1:
                 loss = loss * (batch.own / count)  # what this process adds to the mean over the whole batch
             whole = team.sum(float(loss.detach()))
@@ -171,6 +188,9 @@ class Steps:
                 team.add_up_gradients(self.network.parameters())
                 self.optimizer.step()
         return team.gather(outputs.detach().cpu()[: batch.own], count).numpy(), whole
+
+    def _loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
 
     def _non_finite(self, loss: float, rows: np.ndarray) -> NonFiniteLoss:
         files = [self.data.files[int(row)] for row in rows]

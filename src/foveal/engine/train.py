@@ -14,11 +14,12 @@ from foveal.engine.devices import Device
 from foveal.engine.infer import infer
 from foveal.engine.optimise import optimizer_for
 from foveal.engine.pace import Pace
+from foveal.engine.probe import fit_output
 from foveal.engine.state import State, checkpoint_of, restore
 from foveal.engine.steps import Steps, TrainingSet
 from foveal.engine.team import ALONE, Team
 from foveal.errors import FovealError, NonFiniteLoss, ProcessLost
-from foveal.events import EpochEnded, Event, Finished, Paced, Saved, Started
+from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Saved, Started
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
 from foveal.run import Run
@@ -62,22 +63,29 @@ def train(
     state = State() if checkpoint is None else restore(checkpoint, network, optimizer)
     training = _Training(network, optimizer, answer, recipe, data, device, state, run, pace, team=team)
     training.begin(fresh=checkpoint is None)
-    yield from _shared(training, save_every, notes)
+    yield from _shared(training, save_every, notes, fresh=checkpoint is None)
     if recipe.keep == "best" and state.best_state:
         network.load_state_dict(state.best_state)
     weights = network.state_dict()
+    settled = training.settled()
     if team.lead:
+        run.write_settled(settled)
         save_weights(run.weights, weights)
     kept = state.best_epoch if recipe.keep == "best" else state.epoch
     reason = "patience" if state.epoch < training.epochs else "done"
     yield Finished(reason, state.epoch, kept, state.seconds, weights_sha256(weights))
 
 
-def _shared(training: "_Training", save_every: float, notes: tuple[str, ...]) -> Iterator[Event]:
+def _shared(training: "_Training", save_every: float, notes: tuple[str, ...], fresh: bool) -> Iterator[Event]:
     """Up to the last epoch's end. When the lead leaves between two steps it saves, and dismisses the others."""
     team, state = training.team, training.state
     try:
         yield training.started(notes)
+        if fresh and training.recipe.probe:
+            yield from training.probe()
+            yield training.end_epoch()
+            if team.lead:
+                yield training.save()
         while state.epoch < training.epochs and not state.out_of_patience(training.recipe):
             for step in training.epoch():
                 yield step
@@ -132,22 +140,31 @@ class _Training(Steps):
         counts = len(self.data.train), self.epochs, self.steps, self.total, parameters
         return Started(self.run.path, *counts, device, self.recipe.precision, *self.state.place, notes=notes)
 
+    def probe(self) -> Iterator[Probing]:
+        """Fit the output layer; what follows begins from there."""
+        total = len(self.data.train) + len(self.data.validation)
+        for done in fit_output(self.network, self.data, self.device):
+            yield Probing(done, total)
+        self.team.follow(self.network.state_dict().values())
+
     def end_epoch(self) -> EpochEnded:
-        """Validate, note the epoch in the history, and move the state to the next."""
+        """Validate, note the epoch in the history, and move the state to the next. The first time after a probe there
+        was no step yet, and the epoch is number 0."""
         state = self.state
-        rate = self.rate_at(state.epoch * self.steps)
+        number = state.epoch + 1 if state.sums else 0
+        rate = self.rate_at(state.epoch * self.steps) if number else 0.0
         train = {f"train_{name}": value for name, value in state.means().items()}
         row = {
-            "epoch": state.epoch + 1,
+            "epoch": number,
             "learning_rate": rate,
             **train,
             **self._validate(),
         }
         # Other processors may round otherwise, and all must come to the same decisions.
         row = json.loads(self.team.tell(json.dumps(row)))
-        best = _better(row, state.history[state.best_epoch - 1] if state.best_epoch else None)
+        best = self._better(row)
         self._count_time()
-        state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
+        state.epoch, state.step, state.sums = number, 0, {}
         state.history.append({**row, "seconds": round(state.seconds, 3)})
         if best:
             state.best_epoch = state.epoch
@@ -185,8 +202,23 @@ class _Training(Steps):
         self.pace.step(self.progress)
         return total
 
+    def settled(self) -> dict[str, Any]:
+        """What the answer chooses on the validation images, with the weights as they are now."""
+        rows = self.data.validation
+        outputs = self._outputs(rows) if len(rows) else np.zeros((0, self.answer.outputs(self.data.labels)), np.float32)
+        return self.answer.settle(outputs, self.data.targets[rows], self.data.labels)
+
     def seconds_since_save(self) -> float:
         return time.monotonic() - self.saved_at
+
+    def _better(self, row: dict[str, Any]) -> bool:
+        """A better validation score, or the same with a lower loss; the latest epoch where there is no validation."""
+        best = next((old for old in self.state.history if old["epoch"] == self.state.best_epoch), None)
+        if best is None or "validation_loss" not in row:
+            return True
+        score = next(name for name in row if name.startswith("validation_") and name != "validation_loss")
+        sign = 1 if self.answer.larger_is_better else -1
+        return (sign * row[score], -row["validation_loss"]) > (sign * best[score], -best["validation_loss"])
 
     def _validate(self) -> dict[str, float]:
         rows = self.data.validation
@@ -213,14 +245,3 @@ class _Training(Steps):
         kept = sorted(path.name for path in self.run.checkpoints.glob("e*"))
         state = f"The last good state is kept in {self.run.checkpoints / kept[-1]}. " if kept else ""
         return state + super().remedy()
-
-
-def _better(row: dict[str, Any], best: dict[str, Any] | None) -> bool:
-    """A higher validation score, or the same with a lower loss; the latest epoch where there is no validation."""
-    if best is None or "validation_loss" not in row:
-        return True
-    score = next(name for name in row if name.startswith("validation_") and name != "validation_loss")
-    return (row[score], -row["validation_loss"]) > (
-        best[score],
-        -best["validation_loss"],
-    )

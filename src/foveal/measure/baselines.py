@@ -1,24 +1,39 @@
 """What any network must beat: guesses that need no network, given as outputs (N, K) and scored like a network's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from foveal.answers import Labels, Value
 from foveal.measure.logistic import fit_logistic, logits_of
+from foveal.measure.ridge import fit_ridge, values_of
 from foveal.task import Examples, PixelRows
 
-__all__ = ["BASELINES", "LARGEST_SIDE", "MOST_IMAGES", "baseline_outputs", "shrink", "stratified"]
+__all__ = [
+    "BASELINES",
+    "LARGEST_SIDE",
+    "MOST_IMAGES",
+    "baseline_outputs",
+    "label_set_baselines",
+    "shrink",
+    "stratified",
+    "value_baselines",
+]
 
 LARGEST_SIDE = 8
 MOST_IMAGES = 10_000
+MOST_CELLS = 140_000  # of images × labels, where there is a regression a label: some two seconds of one core
 CHUNK = 1_000_000  # pixel values averaged at once: 4 MB as float32, which caches hold; 64 MB took twice as long
 
+SHRUNK = f"the pixels of images shrunk to at most {LARGEST_SIDE} × {LARGEST_SIDE}"
+FITTED = f"fitted to at most {MOST_IMAGES:,} training images"
 BASELINES: dict[str, str] = {
     "majority": "always says the most frequent label of the training images",
-    "linear_pixels": (
-        f"logistic regression on the pixels of images shrunk to at most {LARGEST_SIDE} × {LARGEST_SIDE}, "
-        f"fitted to at most {MOST_IMAGES:,} training images"
-    ),
+    "prevalence": "gives every image the same probabilities, each label's share of the training images",
+    "mean": "always says the mean of the training images",
+    "linear_pixels": f"logistic regression on {SHRUNK}, {FITTED}",
+    "ridge_pixels": f"linear regression, with a penalty that it chooses itself, on {SHRUNK}, {FITTED}",
 }
 
 
@@ -40,18 +55,81 @@ def _linear_pixels(test: Examples, train: Examples, labels: int, seed: int) -> n
     from threadpoolctl import threadpool_limits
 
     rows = stratified(train.targets, MOST_IMAGES, seed)
-    fitted, measured = shrink(train.pixels, rows), shrink(test.pixels)
-    mean, spread = fitted.mean(axis=0), fitted.std(axis=0)
-    spread[spread == 0] = 1
+    fitted, measured = _features(train, test, rows)
     known, targets = np.unique(train.targets[rows], return_inverse=True)
     # One thread: the products are so small that two gain little and on a busy machine lose a lot, and the sums come out
     # the same whatever the number of cores.
     with threadpool_limits(1):
-        weights = fit_logistic((fitted - mean) / spread, targets, len(known))
-        logits = logits_of(weights, (measured - mean) / spread)
+        weights = fit_logistic(fitted, targets, len(known))
+        logits = logits_of(weights, measured)
     outputs = np.full((len(measured), labels), -np.inf)
     outputs[:, known] = logits
     return outputs
+
+
+def label_set_baselines(
+    test: Examples, train: Examples, labels: Sequence[str], seed: int
+) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
+    """Name of the baseline to its logits (N, K) on the test images and to the thresholds that serve it best on the
+    training images. Nothing without training images."""
+    if not len(train.targets):
+        return {}
+    shares = _log_odds(train.targets)
+    linear, rows, own = _linear_label_sets(test, train, shares, seed)
+    guesses = {
+        "prevalence": (np.tile(shares, (len(test.files), 1)), np.tile(shares, (len(train.targets), 1)), train.targets),
+        "linear_pixels": (linear, own, train.targets[rows]),
+    }
+    answer = Labels()
+    return {name: (guess, answer.settle(seen, truth, labels)) for name, (guess, seen, truth) in guesses.items()}
+
+
+def _linear_label_sets(
+    test: Examples, train: Examples, shares: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A logistic regression a label, of the images of which it is known; the label's share where all are alike.
+
+    Returns:
+        (N, K) logits of the test images; the rows of train that were fitted; (R, K) logits of those.
+    """
+    from threadpoolctl import threadpool_limits
+
+    most = min(MOST_IMAGES, max(1000, MOST_CELLS // len(shares)))
+    rows = stratified(Labels().strata(train.targets), most, seed)
+    fitted, measured = _features(train, test, rows)
+    outputs, own = np.tile(shares, (len(measured), 1)), np.tile(shares, (len(fitted), 1))
+    with threadpool_limits(1):
+        for k, column in enumerate(train.targets[rows].T):
+            known = ~np.isnan(column)
+            positive = column[known] == 1
+            if 0 < positive.sum() < len(positive):
+                weights = fit_logistic(fitted[known], positive.astype(np.int64), 2)
+                for logits, features in ((outputs, measured), (own, fitted)):
+                    no, yes = logits_of(weights, features).T
+                    logits[:, k] = yes - no
+    return outputs, rows, own
+
+
+def value_baselines(test: Examples, train: Examples, seed: int) -> dict[str, np.ndarray]:
+    """Name of the baseline to its values (N, K) on the test images. Nothing without training images."""
+    from threadpoolctl import threadpool_limits
+
+    if not len(train.targets):
+        return {}
+    targets = train.targets.astype(np.float64)
+    rows = stratified(Value().strata(train.targets), MOST_IMAGES, seed)
+    fitted, measured = _features(train, test, rows)
+    with threadpool_limits(1):
+        ridge = values_of(fit_ridge(fitted, targets[rows]), measured)
+    return {"mean": np.tile(targets.mean(axis=0), (len(test.files), 1)), "ridge_pixels": ridge}
+
+
+def _features(train: Examples, test: Examples, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shrunk pixels of those training images and of all test images, by mean and spread of the former."""
+    fitted, measured = shrink(train.pixels, rows), shrink(test.pixels)
+    mean, spread = fitted.mean(axis=0), fitted.std(axis=0)
+    spread[spread == 0] = 1
+    return (fitted - mean) / spread, (measured - mean) / spread
 
 
 def stratified(targets: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -93,3 +171,10 @@ def _parts(length: int, step: int) -> Iterator[slice]:
 def _log(shares: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.log(shares)
+
+
+def _log_odds(targets: np.ndarray) -> np.ndarray:
+    """(K,) of each label's share of the images of which it is known; 0 where none is."""
+    yes, no = (targets == 1).sum(axis=0), (targets == 0).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(yes + no > 0, np.log(yes) - np.log(no), 0.0)

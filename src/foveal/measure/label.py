@@ -1,36 +1,29 @@
 """How good the `label` answer is: one true label an image against K outputs an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from foveal.answers.label import softmax
 from foveal.measure.baselines import baseline_outputs
 from foveal.measure.intervals import bootstrap, wilson
+from foveal.measure.meanings import TOP
 from foveal.task import Examples
 from foveal.types import Confusion, Measurement, Mistake, Score
 
-__all__ = ["PER_LABEL", "SCORES", "measure_labels"]
+__all__ = ["MOST_MISTAKES", "label_scores", "measure_labels"]
 
 MOST_MISTAKES = 24
-TOP = 5
-
-SCORES: dict[str, str] = {
-    "accuracy": "share of images whose likeliest label is the true one",
-    "top5_accuracy": f"share of images whose true label is among the {TOP} likeliest; only with more than {TOP} labels",
-    "macro_f1": "mean F1 of the labels that are true or predicted somewhere, each label counting the same",
-}
-
-PER_LABEL: dict[str, str] = {
-    "precision": "share of the images called so that are so; left out where none was called so",
-    "recall": "share of the images that are so that were called so; left out where the test split has none",
-    "f1": "harmonic mean of precision and recall; left out where the label is neither true nor predicted anywhere",
-    "support": "test images of this label",
-}
 
 
 def measure_labels(
-    outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
 ) -> Measurement:
     """Scores, baselines, per label, confusion and the most confident mistakes of raw outputs (N, K).
 
@@ -93,10 +86,12 @@ def _macro_f1(counts: np.ndarray, seed: int) -> Score:
 
 def _per_label(counts: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, Score | int]]:
     columns = zip(labels, counts.diagonal().tolist(), counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist())
-    return {label: _one_label(right, true, called) for label, right, true, called in columns}
+    return {label: label_scores(right, true, called) for label, right, true, called in columns}
 
 
-def _one_label(right: int, true: int, called: int) -> dict[str, Score | int]:
+def label_scores(right: int, true: int, called: int) -> dict[str, Score | int]:
+    """`precision`, `recall`, `f1` and `support` of a label that `true` images have and `called` ones were said to have,
+    `right` of them rightly; what is not defined is left out."""
     row: dict[str, Score | int] = {}
     if called:
         row["precision"] = wilson(right, called)

@@ -4,6 +4,7 @@ The torch side is imported by name: `foveal.nets.layers` builds, `foveal.nets.he
 `foveal.nets.describe_module` describes somebody's own module.
 """
 
+from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.describe import Description, Row, describe, parse_input
 from foveal.nets.notation import parse
@@ -29,6 +30,7 @@ __all__ = [
     "ACTIVATIONS",
     "ZOO",
     "AvgPool",
+    "Backbone",
     "BatchNorm",
     "BlurPool",
     "Conv",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.errors import NetError
+from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Residual
 from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
 from foveal.nets.specs import (
@@ -30,6 +31,7 @@ from foveal.nets.specs import (
     Pool,
     Whiten,
 )
+from foveal.nets.timm_body import TimmBody
 from foveal.nets.walk import Step, each, walk
 from foveal.nets.windows import Window
 from foveal.nets.zoo import net_of
@@ -85,6 +87,16 @@ class Network(nn.Module):
             return (outputs + self.head(self.body(images.flip(3)))) / 2
         return outputs
 
+    @property
+    def backbone(self) -> TimmBody | None:
+        """timm's part of it."""
+        return next((module for module in self.body.children() if isinstance(module, TimmBody)), None)
+
+    def own_modules(self) -> list[nn.Module]:
+        """All but those inside a backbone, which brings its own initial weights and settings."""
+        inside = set(self.backbone.modules()) if self.backbone else set()
+        return [module for module in self.modules() if module not in inside]
+
     @torch.no_grad()
     def fit(self, pixels: Tensor) -> None:
         """Give the layers that are found from training images, not trained, their weights.
@@ -107,6 +119,7 @@ def build(
     seed: int = 0,
     norm_momentum: float = 0.1,
     mirror: bool = False,
+    loss: str = "auto",
 ) -> Network:
     """A network with its head.
 
@@ -120,21 +133,23 @@ def build(
         seed: the initial weights are a function of it alone; torch's own random state is neither used nor changed.
         norm_momentum: share of the newest batch in the running means and variances of batch norm.
         mirror: outputs in evaluation mode are the mean over the image and its mirror image.
+        loss: as the recipe names it; heads that have one loss only pass it over.
 
     Raises:
         NetError: the net does not fit the contract, is too large, or a module returns another shape.
     """
     if isinstance(net, nn.Module):
-        return _around(net, contract, head_factory(None, outputs, label_smoothing), outputs, mirror)
+        return _around(net, contract, head_factory(None, outputs, label_smoothing, loss=loss), outputs, mirror)
     steps = walk(net_of(net), (contract.channels, contract.height, contract.width))
     _affordable(steps)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.manual_seed(seed)  # timm's own initial weights are drawn from torch's state
         built: list[BuiltStep] = []
         body = _chain(steps, built)
-        head = head_factory(steps[-1].after[0], outputs, label_smoothing)
+        head = head_factory(steps[-1].after[0], outputs, label_smoothing, loss=loss)
         network = Network(Normalize(contract), body, head, built, mirror)
         _initialize(network, init, torch.Generator().manual_seed(seed))
-    for module in body.modules():
+    for module in network.own_modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = norm_momentum
     return network
@@ -167,7 +182,7 @@ def _affordable(steps: Sequence[Step]) -> None:
 
 def _initialize(network: Network, init: Literal["glorot", "he", "dirac"], generator: torch.Generator) -> None:
     body = set(network.body.modules())
-    for module in network.modules():
+    for module in network.own_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
         if init == "dirac":
@@ -207,6 +222,8 @@ def _module(step: Step, built: list[BuiltStep]) -> nn.Module:
         return nn.Sequential(OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
     if isinstance(layer, GlobalMaxPool):
         return nn.Sequential(OrderedDict(pool=nn.AdaptiveMaxPool2d(1), flatten=nn.Flatten()))
+    if isinstance(layer, Backbone):
+        return TimmBody(layer.name, before[0])
     if isinstance(layer, Whiten):
         return activated(layer.activation, whiten=Whitening(before[0], layer.kernel, layer.stride))
     if isinstance(layer, BatchNorm):

@@ -21,6 +21,7 @@ FORMS = {
     "do": "Dropout is written do0.5.",
     "flat": "Flattening is written flat.",
     "n": "A dense layer is written 128n.",
+    "timm": "A backbone of timm is written timm/mobilenetv2_100.",
     "r": "A residual block is written r(64c3same-64c3same).",
 }
 SAME_AS = {
@@ -49,6 +50,7 @@ SAME_AS = {
     "dense": "n",
     "fc": "n",
     "linear": "n",
+    "backbone": "timm",
     "residual": "r",
     "res": "r",
 }
@@ -103,7 +105,7 @@ def _written(key: str, numbers: list[str]) -> str:
     """The token with that key and those numbers, or nothing where they are too few."""
     if key in ("bn", "gap", "gmp", "flat"):
         return key
-    if not numbers or key == "r":
+    if not numbers or key in ("r", "timm"):
         return ""
     if key == "c":
         return f"{numbers[0]}c{numbers[1] if len(numbers) > 1 else 3}"

@@ -8,6 +8,7 @@ import re
 from typing import Any, cast
 
 from foveal.errors import NetError
+from foveal.nets.backbone import PREFIX, Backbone
 from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.mistakes import Misfit, pointed, unknown
 from foveal.nets.specs import (
@@ -171,6 +172,8 @@ def _leaf(token: str) -> Leaf | None:
     Raises:
         Misfit: a layer with an impossible value.
     """
+    if token.startswith(PREFIX):
+        return Backbone(token.removeprefix(PREFIX))
     word, colon, name = token.partition(":")
     activation: dict[str, Any] = {"activation": _activation(name)} if colon else {}
     if match := CONV.fullmatch(word):

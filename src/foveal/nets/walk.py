@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from foveal.errors import NetError
+from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.mistakes import Misfit, pointed
 from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, MaxPool, Whiten
@@ -110,8 +111,8 @@ def _steps(placed: list[_Placed], shape: Shape, field: Field, line: str) -> list
     steps: list[Step] = []
     for index, item in enumerate(placed):
         try:
-            if isinstance(item.layer, Whiten) and (item.number > 1 or item.note):
-                problem = "must be the first layer and stand in no repetition: it whitens pixels"
+            if isinstance(item.layer, Whiten | Backbone) and (item.number > 1 or item.note):
+                problem = "must be the first layer and stand in no repetition: it takes the image itself"
                 raise Misfit(item.layer, problem, remedy="Put it first, or leave it out.")
             if isinstance(item.layer, Residual):
                 steps.append(_residual(item.layer, item, shape, field, line))

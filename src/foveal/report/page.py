@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from foveal.files import write_atomic
-from foveal.measure import BASELINES, SCORES
-from foveal.report.plots import Curve, confusion_uri, curves_svg, thumbnail_uri
+from foveal.measure import BASELINES, ERRORS, PER_LABEL, SCORES
+from foveal.report.plots import Curve, confusion_uri, curves_svg, scatter_svg, thumbnail_uri, ticks
 from foveal.report.schema import Report, ReportConfusion, ReportScore, printable
+from foveal.report.words import columns_of, counts_of, named, number
 
 __all__ = ["write_page"]
 
@@ -22,9 +23,12 @@ FEW_IMAGES = 100
 LABELS_WITH_NUMBERS = 20
 LABELS_FIRST = 10
 CONFUSIONS_SHOWN = 20
+VALUES_SHOWN = 12  # predicted against true
+VALUES_NAMED = 3
 SHORT_NAME = 3
 SMALL_SIDE = 64
 SHARES = ("accuracy", "top5_accuracy")
+PLOTTED = ("ap", "f1", "r2")  # the scores of a label that are drawn, the first that there is; 1 is the best
 
 
 def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> None:
@@ -41,9 +45,11 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,
-        "number": "{:.3f}".format,
+        "number": number,
         "flat": _flat,
-        "named": _named,
+        "named": named,
+        "opening": _opening,
+        "placed": _placed,
     }
     script = (HERE / "report.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -53,25 +59,44 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         style=(HERE / "report.css").read_text(),
         script=script,
         script_digest=digest,
+        subject=_subject(report),
         headline=_headline(report),
         cautions=_cautions(report),
         rivals=_rivals(report),
+        axis=_axis(report),
         curves=_curves(report),
         confusion=_confusion(report.confusion) if report.confusion and report.scores else None,
+        scatters=[scatter_svg(p.name, p.truth, p.predicted, p.half_width) for p in report.points[:VALUES_SHOWN]],
         labels=_labels(report) if report.scores and report.per_label else None,
         mistakes=_mistakes(report, images),
         meanings={**SCORES, **BASELINES},
+        row_meanings=PER_LABEL,
     )
     write_atomic(path, page)
 
 
+def _subject(report: Report) -> str:
+    """What the images are taken to."""
+    if report.data.labels:
+        return f"into {len(report.data.labels)} labels"
+    return f"to {_list(list(report.per_label))}" if report.per_label else ""
+
+
+def _list(names: list[str]) -> str:
+    more = [f"{len(names) - VALUES_NAMED} more"] if len(names) > VALUES_NAMED else []
+    *first, last = names[:VALUES_NAMED] + more
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _headline(report: Report) -> dict[str, Any] | None:
-    """The first score, and how many images it counts where it is a share of images."""
+    """The first score; how many images it counts where it is a share of images; whose error it is where it is one."""
     if not report.headline:
         return None
     name = report.headline[0]
     score = report.scores[name]
-    return {"name": name, "score": score, "right": round(score.value * score.n) if name in SHARES else None}
+    off = (_list(list(report.per_label)) if report.per_label else "the value") if name == "mae" else None
+    right = round(score.value * score.n) if name in SHARES else None
+    return {"name": name, "score": score, "right": right, "off": off, "several": len(report.per_label) > 1}
 
 
 def _cautions(report: Report) -> list[str]:
@@ -80,7 +105,8 @@ def _cautions(report: Report) -> list[str]:
         return ["The test split has no images, so nothing could be measured. Give it some and evaluate again."]
     name = report.headline[0]
     score = report.scores[name]
-    cautions = [text for other, row in report.baselines.items() if (text := _against(score, row.get(name), other))]
+    rivals = {other: row[name] for other, row in report.baselines.items() if name in row}
+    cautions = [text for other, its in rivals.items() if (text := _against(score, its, other, name))]
     if score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
         cautions.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
@@ -93,18 +119,33 @@ def _cautions(report: Report) -> list[str]:
     if absent:
         labels, they = (f"{absent} labels have", "they are") if absent > 1 else ("1 label has", "it is")
         cautions.append(f"{labels} no test image: how well {they} recognised is not known from this test.")
+    coverage, level = report.scores.get("coverage"), report.settled.get("level")
+    if coverage and level and coverage.high < level:
+        cautions.append(
+            f"The intervals around the answers were made to hold {level:.0%} of the true values. On the test images "
+            f"they held {_percent(coverage.value)}, at most {_percent(coverage.high)}: they are too narrow."
+        )
     return cautions
 
 
-def _against(score: ReportScore, other: ReportScore | None, name: str) -> str | None:
-    if other is None or score.low > other.high:
+def _against(score: ReportScore, other: ReportScore, name: str, of: str) -> str | None:
+    """
+    Args:
+        name: of the baseline.
+        of: name of the score.
+    """
+    if _beats(score, other, of):
         return None
-    told = _named(name)
-    if score.high < other.low:
+    told = named(name)
+    if _beats(other, score, of):
         return f"The baseline “{told}” does better than the network."
     return (
         f"The interval overlaps that of the baseline “{told}”: how much better the network is, if at all, is uncertain."
     )
+
+
+def _beats(one: ReportScore, other: ReportScore, name: str) -> bool:
+    return one.high < other.low if name in ERRORS else one.low > other.high
 
 
 def _rivals(report: Report) -> list[dict[str, Any]]:
@@ -115,9 +156,27 @@ def _rivals(report: Report) -> list[dict[str, Any]]:
     rows = [{"name": "this network", "what": "", "score": report.scores[name], "own": True}]
     for other, scores in report.baselines.items():
         if name in scores:
-            told = {"name": _named(other), "what": BASELINES.get(other, ""), "score": scores[name]}
+            told = {"name": named(other), "what": BASELINES.get(other, ""), "score": scores[name]}
             rows.append({**told, "own": False})
     return rows
+
+
+def _axis(report: Report) -> dict[str, Any]:
+    """Where the plot of the rivals ends, the numbers at its axis, and on which side of it the better ones are. Errors
+    begin at 0, too, and have no largest."""
+    name = report.headline[0] if report.headline else ""
+    if name not in ERRORS:
+        return {"end": 1, "marks": ("0", "0.5", "1"), "better": "right"}
+    end = ticks(0, max(row["score"].high for row in _rivals(report)))[-1]
+    return {"end": end, "marks": tuple(f"{mark:.4g}" for mark in (0, end / 2, end)), "better": "left"}
+
+
+def _placed(score: ReportScore, start: float, end: float) -> dict[str, str]:
+    """Where its interval and its dot are between `start` and `end`, in percent from the left; `right` from the right."""
+    low, value, high = (
+        min(max(100 * (bound - start) / (end - start), 0.0), 100.0) for bound in (score.low, score.value, score.high)
+    )
+    return {"left": f"{low:.1f}%", "dot": f"{value:.1f}%", "right": f"{100 - high:.1f}%"}
 
 
 def _curves(report: Report) -> list[dict[str, Any]]:
@@ -131,8 +190,8 @@ def _curves(report: Report) -> list[dict[str, Any]]:
         train, validation = (_points(rows, f"{split}_{kind}") for split in ("train", "validation"))
         if not train and not validation:
             continue
-        falling = kind == "loss"
-        panel: dict[str, Any] = {"name": kind, "svg": curves_svg(_named(kind), train, validation, falling=falling)}
+        falling = kind == "loss" or kind in ERRORS
+        panel: dict[str, Any] = {"name": kind, "svg": curves_svg(named(kind), train, validation, falling=falling)}
         if validation:
             panel["best"] = (min if falling else max)(validation, key=lambda point: point[1])
             panel["last"] = validation[-1]
@@ -158,13 +217,26 @@ def _confusion(confusion: ReportConfusion) -> dict[str, Any]:
     return {"labels": confusion.labels, "rows": None, "top": top, "image": confusion_uri(shares)}
 
 
-def _labels(report: Report) -> dict[str, Any]:
-    """All labels in order; where they are many those with the lowest F1, too; and where the axis of F1 starts."""
+def _labels(report: Report) -> dict[str, Any] | None:
+    """All labels, or values, in order, with the columns of their table; where they are many those with the lowest
+    score, too; which score is drawn and where its axis starts. A single value has no table: its scores are above."""
     rows = list(report.per_label.items())
-    f1 = {name: score for name, row in rows if isinstance(score := row.get("f1"), ReportScore)}
-    start = min(0.9, math.floor(10 * min((score.low for score in f1.values()), default=0)) / 10)
-    worst = sorted(f1, key=lambda name: f1[name].value)[:LABELS_FIRST] if len(rows) > LABELS_WITH_NUMBERS else []
-    return {"all": rows, "worst": [(name, report.per_label[name]) for name in worst], "start": start}
+    if report.points and len(rows) == 1:
+        return None
+    columns, counts = columns_of(report.per_label.values()), counts_of(report.per_label.values())
+    key = next((name for name in PLOTTED if name in columns), None)
+    drawn = {name: score for name, row in rows if key and isinstance(score := row.get(key), ReportScore)}
+    start = min(0.9, math.floor(10 * min((score.low for score in drawn.values()), default=0)) / 10)
+    worst = sorted(drawn, key=lambda name: drawn[name].value)[:LABELS_FIRST] if len(rows) > LABELS_WITH_NUMBERS else []
+    return {
+        "what": "value" if report.points else "label",
+        "all": rows,
+        "worst": [(name, report.per_label[name]) for name in worst],
+        "columns": columns,
+        "counts": counts,
+        "drawn": key,
+        "start": start,
+    }
 
 
 def _mistakes(report: Report, images: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -179,9 +251,10 @@ def _mistakes(report: Report, images: Mapping[str, np.ndarray]) -> list[dict[str
     ]
 
 
-def _named(name: str) -> str:
-    """A field's name as people write it."""
-    return name.replace("_", " ").replace("top5", "top-5").replace("f1", "F1")
+def _opening(text: str) -> str:
+    """As a sentence begins; a word with a capital of its own (`mAP`) stays as it is."""
+    word = text.split(" ")[0]
+    return text if word != word.lower() else text[:1].upper() + text[1:]
 
 
 def _percent(share: float) -> str:

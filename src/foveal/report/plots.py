@@ -1,6 +1,7 @@
 """Pictures of a report as text: SVG for curves, PNG data URIs for pixels. Each is legible on white and on black."""
 
 import base64
+import html
 import io
 import math
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from itertools import count
 import numpy as np
 from PIL import Image
 
-__all__ = ["TRAIN", "VALIDATION", "Curve", "confusion_uri", "curves_svg", "thumbnail_uri", "ticks"]
+__all__ = ["TRAIN", "VALIDATION", "Curve", "confusion_uri", "curves_svg", "scatter_svg", "thumbnail_uri", "ticks"]
 
 Curve = Sequence[tuple[int, float]]
 """(epoch, value) pairs."""
@@ -24,6 +25,9 @@ WIDTH, HEIGHT = 320, 220
 LEFT, RIGHT, ABOVE, BELOW = 42, 312, 28, 184
 MOST_TICKS = 6
 ROUNDING = 1e-9  # of a tick
+
+# Of predicted against true: the whole, and the side, left and upper edge of the panel, both of them squares.
+SQUARE, SIDE, FROM_LEFT, FROM_TOP = 320, 256, 56, 8
 THIN = '<path d="{}" fill="none" stroke="currentColor" stroke-width=".6"/>'
 
 
@@ -36,7 +40,7 @@ def curves_svg(title: str, train: Curve, validation: Curve, *, falling: bool) ->
         title: text of ours, not of a user.
     """
     points = [*train, *validation]
-    last = max(epoch for epoch, _ in points)
+    last = max(1, *(epoch for epoch, _ in points))
     epochs = [epoch for epoch in ticks(0, last, smallest=1) if epoch <= last]
     values = ticks(0 if falling else min(value for _, value in points), max(value for _, value in points))
 
@@ -70,6 +74,48 @@ def curves_svg(title: str, train: Curve, validation: Curve, *, falling: bool) ->
         parts.append(f'<circle cx="{x}" cy="{y}" r="6" fill="none" stroke="{VALIDATION}"/>')
     label = f"{title} by epoch, on training and on validation images"
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" fill="currentColor"'
+    return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
+
+
+def scatter_svg(name: str, truth: Sequence[float], predicted: Sequence[float], half_width: float | None) -> str:
+    """Predicted against true, an `<svg>` that takes the width it is given: a dot a pair, the diagonal where an answer is
+    right, and the band where an answer is at most `half_width` away from the truth.
+
+    Args:
+        name: of the value; any text.
+    """
+    values = [*truth, *predicted]
+    marks = ticks(min(values), max(values))
+    low, high = marks[0], marks[-1]
+
+    def at(x: float, y: float) -> str:
+        across, up = (SIDE * (value - low) / (high - low) for value in (x, y))
+        return f"{FROM_LEFT + across:.1f} {FROM_TOP + SIDE - up:.1f}"
+
+    parts = []
+    if half_width is not None:
+        w = min(half_width, high - low)
+        corners = (low, low), (low, low + w), (high - w, high), (high, high), (high, high - w), (low + w, low)
+        path = "L".join(at(*corner) for corner in corners)
+        parts.append(f'<path d="M{path}Z" fill="{VALIDATION}" fill-opacity=".15"/>')
+    right, bottom = FROM_LEFT + SIDE, FROM_TOP + SIDE
+    parts.append(THIN.format(f"M{FROM_LEFT} {FROM_TOP}V{bottom}H{right}"))
+    parts.append(THIN.format(f"M{at(low, low)}L{at(high, high)}"))
+    for mark in marks:
+        x, y = at(mark, mark).split()
+        parts.append(THIN.format(f"M{x} {bottom}v4M{FROM_LEFT} {y}h-4"))
+        told = _told(mark, marks)
+        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{told}</text>')
+        parts.append(f'<text x="{FROM_LEFT - 7}" y="{float(y) + 4:.1f}" text-anchor="end">{told}</text>')
+    dots = "".join(f"M{at(*pair)}h0" for pair in zip(truth, predicted))
+    look = f'fill="none" stroke="{VALIDATION}" stroke-opacity=".55" stroke-width="4" stroke-linecap="round"'
+    parts.append(f'<path d="{dots}" {look}/>')
+    middle = SIDE // 2
+    parts.append(f'<text x="{FROM_LEFT + middle}" y="{SQUARE - 10}" text-anchor="middle">true</text>')
+    turned = f'x="{-FROM_TOP - middle}" y="12" transform="rotate(-90)" text-anchor="middle"'
+    parts.append(f"<text {turned}>predicted</text>")
+    label = html.escape(f"Predicted against true {name} of {len(truth)} test images")
+    size = f'viewBox="0 0 {SQUARE} {SQUARE}" font-size="11" fill="currentColor"'
     return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
 
 

@@ -5,11 +5,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from foveal.measure import BASELINES, PER_LABEL, SCORES
-from foveal.report.schema import Report, ReportConfusion, ReportData, ReportEpoch, ReportMistake, ReportScore
+from foveal.report.schema import (
+    Report,
+    ReportConfusion,
+    ReportData,
+    ReportEpoch,
+    ReportMistake,
+    ReportPoints,
+    ReportScore,
+)
 
 __all__ = ["reference_page"]
 
-PARTS = (ReportScore, ReportConfusion, ReportMistake, ReportEpoch, ReportData)
+PARTS = (ReportScore, ReportConfusion, ReportMistake, ReportPoints, ReportEpoch, ReportData)
 ANCHORS = {part.__name__: part.__name__.removeprefix("Report").lower() for part in PARTS}
 
 OPENING = """\
@@ -41,10 +49,16 @@ INTERVALS = """\
 | method | is |
 | --- | --- |
 | `wilson` | Wilson's score interval (1927), for shares. For F1 it is that of J, the share right of the images where \
-the label is true or predicted, carried over by F1 = 2J / (1 + J); `n` counts those images. |
-| `bootstrap` | 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval on \
-the arcsine-square-root scale (Efron and Tibshirani 1993). Where every answer is right, or none, all resamples are \
-equal: then the Wilson interval of accuracy is given instead. |
+the label is true or predicted, carried over by F1 = 2J / (1 + J); `n` counts those images. For `ap` it is that of a \
+share of the images that have the label, as many as `n` (Boyd, Eng and Page 2013); for `coverage` of several values, of \
+as many images. |
+| `bootstrap` | Up to 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval \
+(Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1; on the logarithmic scale for \
+errors, and for what R² leaves to 1, with Student's quantile. Many images, or labels, have fewer resamples, 200 at \
+least. Where every answer is right, or none, all resamples are equal: then the Wilson interval of accuracy is given \
+instead, or, of several labels at once, that of a share of the images that have any. |
+| `delong` | From DeLong's variance of the AUROC (1988), on the logit scale. Where that variance is 0, as when all \
+images are ranked right, the Wilson interval for as many images as there are on the rarer side is given instead. |
 
 An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from
 elsewhere, of wrong labels, or of another training run with another seed.

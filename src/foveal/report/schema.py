@@ -22,6 +22,7 @@ __all__ = [
     "ReportData",
     "ReportEpoch",
     "ReportMistake",
+    "ReportPoints",
     "ReportScore",
     "build_report",
     "printable",
@@ -43,7 +44,7 @@ class ReportScore(_Part):
         description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
     )
     n: int = Field(description="images the number rests on")
-    method: str = Field(description="how the interval was made: `wilson` or `bootstrap`")
+    method: str = Field(description="how the interval was made: `wilson`, `bootstrap` or `delong`")
 
 
 class ReportConfusion(_Part):
@@ -57,18 +58,27 @@ class ReportMistake(_Part):
     """One wrong answer."""
 
     file: str = Field(description="as the source names it")
-    truth: str = Field(description="the true label")
-    predicted: str = Field(description="the label that the network gave")
-    probability: float = Field(description="how sure the network was of it, 0 to 1")
+    truth: str = Field(description="the true label, or the true value")
+    predicted: str = Field(description="the label or the value that the network gave")
+    probability: float | None = Field(description="how sure the network was of it, 0 to 1; null where it is a value")
+
+
+class ReportPoints(_Part):
+    """Predicted against true, for a plot."""
+
+    name: str = Field(description="of the value")
+    truth: list[float] = Field(description="of up to 2,000 test images, drawn at random where they are more")
+    predicted: list[float] = Field(description="of the same images")
+    half_width: float | None = Field(description="of the interval around a prediction; null where there is none")
 
 
 class ReportEpoch(BaseModel):
-    """One pass over the training images. Other scores of a task stand beside `accuracy`, named in the same way."""
+    """One pass over the training images. Another task has its own score (`mae`, `micro_f1`) where `accuracy` stands."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    epoch: int = Field(description="from 1")
+    epoch: int = Field(description="from 1; 0 is the output layer fitted before the first")
     learning_rate: float = Field(description="at the end of the epoch")
     train_loss: float | None = Field(None, description="mean over the epoch's steps, dropout and augmentation included")
     train_accuracy: float | None = Field(None, description="likewise; absent where the task has another score")
@@ -82,7 +92,16 @@ class ReportData(_Part):
 
     source: str = Field(description="as typed")
     images: int = Field(description="images that can be used")
-    labels: dict[str, int] = Field(description="name to number of images, in the order of the outputs")
+    labels: dict[str, int] = Field(
+        description="name to number of images, in the order of the outputs; empty where the targets are values"
+    )
+    known: dict[str, int] = Field(
+        default_factory=dict,
+        description="label to number of images of which it is known; empty where every image has one label, or values",
+    )
+    values: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="name of a value to its `smallest`, `median`, `mean` and `largest`"
+    )
     splits: dict[SplitName, int] = Field(description="split to number of images")
     given: list[SplitName] = Field(description="the splits that the source itself named; Foveal drew the others")
     sizes: dict[str, list[int]] = Field(description="`smallest`, `median` and `largest` height and width, in pixels")
@@ -99,15 +118,25 @@ class Report(_Part):
     task: str = Field(description="name of the task, such as `classification`")
     split: SplitName = Field("test", description="the split that was measured")
     headline: list[str] = Field(description="names of the scores that are shown first")
-    scores: dict[str, ReportScore] = Field(description="name to score; empty without test images")
+    scores: dict[str, ReportScore] = Field(
+        description="name to score; of several values mostly the mean of theirs; empty without test images"
+    )
     baselines: dict[str, dict[str, ReportScore]] = Field(
         description="name of a guess that needs no network to its scores on the same images, named as in `scores`"
     )
     per_label: dict[str, dict[str, ReportScore | int]] = Field(
-        description="label to its scores (`precision`, `recall`, `f1`) and its `support`; what is not defined is absent"
+        description="label, or name of a value, to its scores and counts, see below; what is not defined is absent"
     )
-    confusion: ReportConfusion | None = Field(description="null where the answer has no labels")
-    mistakes: list[ReportMistake] = Field(description="the wrong answers the network was surest of, surest first")
+    confusion: ReportConfusion | None = Field(description="null where no label excludes the others")
+    mistakes: list[ReportMistake] = Field(
+        description="the wrong answers the network was surest of, surest first; of values the largest errors"
+    )
+    points: list[ReportPoints] = Field(default_factory=list, description="one a value; empty where there are none")
+    settled: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what was chosen on the validation images when training was over: `thresholds` on the probability "
+        "of each label, or the `half_width` of the interval around each value that holds `level` of the true ones",
+    )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
     history: list[ReportEpoch] = Field(description="one record an epoch")
     recipe: dict[str, Any] = Field(description="everything that decided the result, as in the run's recipe.json")
@@ -155,6 +184,7 @@ def build_report(
     data: Mapping[str, Any],
     environment: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
+    settled: Mapping[str, Any] = {},
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -162,12 +192,14 @@ def build_report(
         looks: at the test split, this one included.
         data: what `look --json` prints; of its findings only the kinds are kept, counted.
         history: the lines of history.jsonl; numbers that are not finite become null.
+        settled: what the answer settled on the validation images; the measurement was made with it.
     """
     findings = Counter(finding["kind"] for finding in data["findings"])
     fields = {
         **asdict(measurement),
         "task": task.name,
         "headline": [name for name in task.headline if name in measurement.scores],
+        "settled": dict(settled),
         "looks": looks,
         "history": list(history),
         "recipe": dict(recipe),

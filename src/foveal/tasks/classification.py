@@ -1,6 +1,7 @@
 """One label an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +14,23 @@ __all__ = ["CLASSIFICATION"]
 
 
 # Looking at images must not wait for torch and scikit-learn to load: both are imported when first used.
-def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0) -> Head:
+def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> Head:
     from foveal.nets.heads import ClassificationHead
 
-    return ClassificationHead(in_features, outputs, label_smoothing)
+    return ClassificationHead(in_features, outputs, label_smoothing, loss)
 
 
-def _measure(outputs: np.ndarray, test: Examples, train: Examples, labels: Sequence[str], seed: int) -> Measurement:
+def _measure(
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Measurement:
     from foveal.measure.label import measure_labels
 
-    return measure_labels(outputs, test, train, labels, seed)
+    return measure_labels(outputs, test, train, labels, seed, settled)
 
 
 CLASSIFICATION = Task(

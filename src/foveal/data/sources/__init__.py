@@ -7,45 +7,62 @@ from foveal.data.sources.archive import open_archive
 from foveal.data.sources.cifar import CIFAR, open_cifar
 from foveal.data.sources.digits import open_digits
 from foveal.data.sources.folder import open_folder
+from foveal.data.sources.hub import HUB, open_hub
+from foveal.data.sources.reading import AS_FOUND, refuse
+from foveal.data.sources.table import SPREADSHEETS, TABLES, open_table
 from foveal.errors import SourceError
-from foveal.types import Progress, Source
+from foveal.types import Progress, Reading, Source
 
 __all__ = ["BUILT_IN", "open_source"]
 
 BUILT_IN = ("digits", *CIFAR)
 
 
-def open_source(spec: str | Path | Source, *, progress: Progress | None = None) -> Source:
+def open_source(spec: str | Path | Source, reading: Reading = AS_FOUND, *, progress: Progress | None = None) -> Source:
     """The source that a path or a built-in name stands for. A built-in name wins over a folder called the same:
     write `./digits` for the folder.
 
     Args:
+        reading: how the targets are to be found, where the source leaves that open.
         progress: is told about downloads; when left out, a terminal gets a line for every tenth.
 
     Raises:
-        SourceError: there is nothing of that name, or nothing that can be read.
-        OfflineError: a built-in set must be downloaded and cannot be.
+        SourceError: there is nothing of that name, nothing that can be read, or what `reading` says does not fit.
+        OfflineError: it must be downloaded and cannot be.
+        MissingExtra: a package that reads it is not installed.
     """
     if not isinstance(spec, str | Path):
+        if reading not in (AS_FOUND, spec.reading):
+            refuse(reading, spec.spec, "a source that is open already")
         return spec
-    if spec == "digits":
-        return open_digits()
-    if isinstance(spec, str) and spec in CIFAR:
-        return open_cifar(spec, progress=progress)
+    if spec in BUILT_IN:
+        refuse(reading, str(spec), "images that bring their labels")
+        return open_digits() if spec == "digits" else open_cifar(str(spec), progress=progress)
+    if isinstance(spec, str) and spec.startswith(HUB):
+        return open_hub(spec, reading, progress=progress)
     path = Path(spec).expanduser()
     try:
         if path.is_dir():
-            return open_folder(path)
+            return open_folder(path, reading)
         if path.is_file():
-            return open_archive(path)
+            return _open_file(path, reading)
         siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError) as error:  # a name too long, one with a null character, a folder one may not list
         raise SourceError(f"{str(spec)!r} cannot be opened: {error}.") from error
     raise SourceError(
-        f"Expected a folder of class folders, a .zip or .tar of one, or one of {', '.join(BUILT_IN)}; "
-        f"found nothing called {str(spec)!r}.",
+        f"Expected a folder of class folders, a .zip or .tar of one, a table ({', '.join(TABLES)}), hf:OWNER/NAME, or "
+        f"one of {', '.join(BUILT_IN)}; found nothing called {str(spec)!r}.",
         remedy=_suggestion(path, siblings),
     )
+
+
+def _open_file(path: Path, reading: Reading) -> Source:
+    suffix = path.suffix.casefold()
+    if suffix in SPREADSHEETS:
+        raise SourceError(
+            f"Expected a table as text, found the spreadsheet {path}.", remedy="Save it as CSV, in UTF-8."
+        )
+    return open_table(path, reading) if suffix in TABLES else open_archive(path, reading)
 
 
 def _suggestion(path: Path, siblings: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""A .zip or .tar of class folders, read where it lies: nothing is unpacked to the disk."""
+"""A .zip or .tar, read where it lies: nothing is unpacked to the disk."""
 
 import lzma
 import posixpath
@@ -13,10 +13,12 @@ from functools import cached_property
 from pathlib import Path
 
 from foveal.data.machine import digest, memory_budget
-from foveal.data.sources.layout import Layout, arrange, problems, refuse_large, writable
-from foveal.data.sources.place import DEFLATED, STORED, Place
+from foveal.data.sources.interpret import interpret
+from foveal.data.sources.layout import Layout, problems, refuse_large, writable
+from foveal.data.sources.place import DEFLATED, STORED, Place, read_place
+from foveal.data.sources.reading import AS_FOUND, signed
 from foveal.errors import SourceError, UnreadableImage
-from foveal.types import Entry, Finding
+from foveal.types import Entry, Finding, Reading
 
 __all__ = ["ARCHIVE_SUFFIXES", "TarSource", "ZipSource", "open_archive"]
 
@@ -43,6 +45,7 @@ class ZipSource:
     spec: str
     signature: str
     path: Path
+    reading: Reading = AS_FOUND
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -52,13 +55,17 @@ class ZipSource:
             SourceError: damaged.
         """
         try:
-            return _directory(self.path)
+            return _directory(self.path, self.reading, self.spec)
         except DAMAGE as error:
             raise _damaged(self.path, error) from error
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         return (*self.directory.repeated, *self.directory.layout.findings)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return self.directory.layout.columns
 
     def entries(self) -> Sequence[Entry]:
         return self.directory.layout.entries
@@ -104,6 +111,8 @@ class TarSource:
     path: Path
     places: dict[str, tuple[int, int]]
     contents: dict[str, bytes]
+    columns: tuple[str, ...]
+    reading: Reading
 
     def entries(self) -> Sequence[Entry]:
         return self.listed
@@ -128,7 +137,7 @@ class TarSource:
         return Place(str(self.path), *self.places[file]) if file in self.places else None
 
 
-def open_archive(path: Path, *, name: str = "", spec: str = "") -> ZipSource | TarSource:
+def open_archive(path: Path, reading: Reading = AS_FOUND, *, name: str = "", spec: str = "") -> ZipSource | TarSource:
     """List an archive, told by its content: the suffix may be wrong or missing.
 
     Members' names are names, nothing more: absolute ones and `..` reach no file outside.
@@ -142,10 +151,10 @@ def open_archive(path: Path, *, name: str = "", spec: str = "") -> ZipSource | T
     """
     path = path.resolve()
     status = path.stat()
-    signature = digest("archive", str(path), str(status.st_size), str(status.st_mtime_ns))
+    signature = signed(digest("archive", str(path), str(status.st_size), str(status.st_mtime_ns)), reading)
     about = (name or path.name.split(".")[0] or "archive", spec or str(path), signature)
     try:
-        return ZipSource(*about, path) if zipfile.is_zipfile(path) else _open_tar(path, about)
+        return ZipSource(*about, path, reading) if zipfile.is_zipfile(path) else _open_tar(path, about, reading)
     except DAMAGE as error:
         raise _damaged(path, error) from error
 
@@ -157,7 +166,7 @@ def _damaged(path: Path, error: Exception) -> SourceError:
     )
 
 
-def _directory(path: Path) -> _Directory:
+def _directory(path: Path, reading: Reading, spec: str) -> _Directory:
     archive = zipfile.ZipFile(path)
     infos = archive.infolist()
     # Some Windows tools write backslashes, against the format's rules (APPNOTE 4.4.17.1).
@@ -166,7 +175,14 @@ def _directory(path: Path) -> _Directory:
     members = {name: info for name, info in zip(names, infos) if not info.is_dir()}
     folders = [name for name, info in zip(names, infos) if info.is_dir() and name]
     repeated = _repeated(name for name, info in zip(names, infos) if not info.is_dir())
-    return _Directory(archive, members, arrange(members, folders), tuple(repeated))
+
+    def read(file: str) -> bytes:
+        try:
+            return archive.read(members[file])
+        except RuntimeError as error:  # encrypted, or compressed in a way that is not implemented
+            raise SourceError(f"The table {file} in {path} cannot be read: {error}.") from error
+
+    return _Directory(archive, members, interpret(members, folders, read, reading, spec), tuple(repeated))
 
 
 @dataclass(slots=True)
@@ -179,7 +195,7 @@ class _TarListing:
     reasons: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _open_tar(path: Path, about: tuple[str, str, str]) -> TarSource:
+def _open_tar(path: Path, about: tuple[str, str, str], reading: Reading) -> TarSource:
     try:
         with tarfile.open(path, "r:") as tar:
             listing = _list_tar(tar, path, compressed=False)
@@ -194,9 +210,16 @@ def _open_tar(path: Path, about: tuple[str, str, str]) -> TarSource:
             listing.places[name] = listing.places[target]
         else:
             listing.reasons.append((name, "a link to nothing: the archive does not hold its target"))
-    layout = arrange(kept, listing.folders)
+
+    def read(file: str) -> bytes:
+        if file in listing.contents:
+            return listing.contents[file]
+        return read_place(Place(str(path), *listing.places[file]))
+
+    layout = interpret(kept, listing.folders, read, reading, about[1])
     findings = [*problems(listing.reasons), *_repeated(listing.names), *layout.findings]
-    return TarSource(*about, tuple(findings), layout.entries, path, listing.places, listing.contents)
+    places, contents = listing.places, listing.contents
+    return TarSource(*about, tuple(findings), layout.entries, path, places, contents, layout.columns, reading)
 
 
 def _list_tar(tar: tarfile.TarFile, path: Path, compressed: bool) -> _TarListing:

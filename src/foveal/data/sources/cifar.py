@@ -12,8 +12,9 @@ import numpy as np
 from foveal.data.machine import cache_folder
 from foveal.data.sources.archive import DAMAGE, open_archive
 from foveal.data.sources.download import check, fetch
+from foveal.data.sources.reading import AS_FOUND
 from foveal.errors import OfflineError, SourceError
-from foveal.types import Entry, Finding, Progress, Source, SplitName
+from foveal.types import Entry, Finding, Progress, Reading, Source, SplitName
 
 __all__ = ["CIFAR", "BinaryArchive", "CifarSource", "open_cifar"]
 
@@ -69,6 +70,8 @@ class CifarSource:
     rows: dict[str, int]
     pixels: np.ndarray
     findings: tuple[Finding, ...] = ()
+    columns: tuple[str, ...] = ()
+    reading: Reading = AS_FOUND
 
     def entries(self) -> Sequence[Entry]:
         return self.listed

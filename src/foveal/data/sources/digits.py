@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foveal.data.sources.reading import AS_FOUND
 from foveal.extras import extra
-from foveal.types import Entry, Finding
+from foveal.types import Entry, Finding, Reading
 
 __all__ = ["DigitsSource", "open_digits"]
 
@@ -21,6 +22,8 @@ class DigitsSource:
     spec: str = "digits"
     signature: str = "digits-1"
     findings: tuple[Finding, ...] = ()
+    columns: tuple[str, ...] = ()
+    reading: Reading = AS_FOUND
 
     def entries(self) -> Sequence[Entry]:
         return self.listed

@@ -1,4 +1,4 @@
-"""A folder of class folders, with or without split folders above them."""
+"""A folder: class folders, with or without split folders above them, or what a table or a pattern makes of it."""
 
 import hashlib
 import os
@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foveal.data.sources.layout import arrange, problems, refuse_large, writable
+from foveal.data.sources.interpret import interpret
+from foveal.data.sources.layout import problems, refuse_large, writable
+from foveal.data.sources.parquet import ParquetSource, open_shards, shards_among
 from foveal.data.sources.place import Place
+from foveal.data.sources.reading import AS_FOUND, signed
+from foveal.data.sources.rows import table_bytes
 from foveal.errors import SourceError, UnreadableImage
-from foveal.types import Entry, Finding
+from foveal.types import Entry, Finding, Reading
 
 __all__ = ["FolderSource", "open_folder"]
 
@@ -22,7 +26,7 @@ class FolderSource:
     """Files on the disk, read when asked for.
 
     Args:
-        root: the folder.
+        root: the folder; files that lie elsewhere have absolute names.
         listed: its images.
         odd: written name to true name, where the true one is no UTF-8.
     """
@@ -34,6 +38,8 @@ class FolderSource:
     root: Path
     listed: tuple[Entry, ...]
     odd: dict[str, str]
+    columns: tuple[str, ...]
+    reading: Reading
 
     def entries(self) -> Sequence[Entry]:
         return self.listed
@@ -51,7 +57,7 @@ class FolderSource:
             raise UnreadableImage(f"cannot be opened: {error.strerror or error}") from error
 
     def place(self, file: str) -> Place:
-        return Place(f"{self.root}/{self.odd.get(file, file)}")
+        return Place(str(self.root / self.odd.get(file, file)))
 
 
 @dataclass(slots=True)
@@ -62,26 +68,47 @@ class _Listing:
     reasons: list[tuple[str, str]] = field(default_factory=list)
 
 
-def open_folder(path: Path) -> FolderSource:
-    """List a folder. Nothing is skipped silently: what is no image of a class is in the findings.
+def open_folder(
+    path: Path, reading: Reading = AS_FOUND, *, name: str = "", spec: str = ""
+) -> FolderSource | ParquetSource:
+    """List a folder. Nothing is skipped silently: what is no image is in the findings.
+
+    Args:
+        name: instead of the folder's own.
+        spec: instead of the path.
 
     Raises:
-        SourceError: the folder itself cannot be listed.
+        SourceError: the folder itself cannot be listed, or what was said of it does not fit.
     """
     path = path.resolve()
+    name, spec = name or path.name or "root", spec or str(path)
     listing = _list(path)
     odd = {writable(file): file for file in listing.files if writable(file) != file}
     files = {writable(file): status for file, status in listing.files.items()}
-    layout = arrange(files, map(writable, listing.folders))
-    findings = [*problems((writable(file), reason) for file, reason in listing.reasons), *layout.findings]
+    folders = [writable(folder) for folder in listing.folders]
+    found = tuple(_met(listing))
+    lines = (f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n" for file, status in sorted(files.items()))
+    # With the folder's own path: unpacking gives coarse times, and other files can share names and sizes.
+    digest = hashlib.sha256("".join([f"{writable(str(path))}\n", *lines]).encode()).hexdigest()
+    signature = signed(digest, reading)
+    shards, others, hidden = shards_among(path, files, folders)
+    if shards and not reading.pattern:
+        about = (shards, name, spec, signature, reading)
+        if source := open_shards(*about, others=others, findings=(*found, *hidden)):
+            return source
+    layout = interpret(files, folders, lambda file: table_bytes(path / odd.get(file, file)), reading, spec)
+    told = (*found, *layout.findings)
+    return FolderSource(name, spec, signature, told, path, layout.entries, odd, layout.columns, reading)
+
+
+def _met(listing: _Listing) -> list[Finding]:
+    """What listing met that is no file."""
+    found = problems((writable(file), reason) for file, reason in listing.reasons)
     if listing.loops:
         message = "links to a folder that they lie in: following them would never end"
         loops = tuple(sorted(map(writable, listing.loops)))
-        findings.insert(0, Finding("symlink-loop", loops, message, "They are not followed. Remove the links."))
-    lines = (f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n" for file, status in sorted(files.items()))
-    # With the folder's own path: unpacking gives coarse times, and other files can share names and sizes.
-    signature = hashlib.sha256("".join([f"{writable(str(path))}\n", *lines]).encode()).hexdigest()
-    return FolderSource(path.name or "root", str(path), signature, tuple(findings), path, layout.entries, odd)
+        found.insert(0, Finding("symlink-loop", loops, message, "They are not followed. Remove the links."))
+    return found
 
 
 def _list(root: Path) -> _Listing:

@@ -1,13 +1,26 @@
 """From a list of paths to classes and splits: the rules that folders and archives share."""
 
+import json
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from foveal.errors import UnreadableImage
 from foveal.types import Entry, Finding, SplitName
 
-__all__ = ["Layout", "arrange", "problems", "refuse_large", "writable"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "SPLIT_NAMES",
+    "Layout",
+    "arrange",
+    "as_cell",
+    "folder_splits",
+    "problems",
+    "refuse_large",
+    "visible",
+    "writable",
+]
 
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",
@@ -37,10 +50,15 @@ TEXTS = {  # kind of finding: message, remedy
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a list of paths means: the images, and what is none."""
+    """What a list of paths means: the images, and what is none.
+
+    Args:
+        columns: names of the targets; empty where they are names of folders.
+    """
 
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...]
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -103,6 +121,36 @@ def arrange(files: Iterable[str], folders: Iterable[str]) -> Layout:
     }
     findings = tuple(Finding(kind, tuple(told[kind]), *TEXTS[kind]) for kind in TEXTS if told[kind])
     return Layout(tuple(sorted(entries, key=lambda entry: entry.file)), findings)
+
+
+def visible(files: Iterable[str], folders: Iterable[str]) -> tuple[list[str], tuple[Finding, ...]]:
+    """The files that are not hidden, and a finding with those that are."""
+    hidden: set[str] = set()
+    inside = _by_folder(files, folders, hidden)
+    told = (Finding("ignored", tuple(sorted(hidden)), *TEXTS["ignored"]),) if hidden else ()
+    return [file for here in inside.values() for file in here], told
+
+
+def as_cell(cells: Sequence[str]) -> str:
+    """The one target of an image, or the JSON array of several."""
+    return cells[0] if len(cells) == 1 else json.dumps(cells, ensure_ascii=False)
+
+
+def folder_splits(files: Sequence[str], inner: int = 0) -> list[SplitName | None]:
+    """The split that the folders of each file name: one that all files lie in, or one directly below those.
+
+    Args:
+        inner: folders around a file that mean something else.
+    """
+    folders = [[] if _is_outside(file) else file.split("/")[: -1 - inner] for file in files]
+    top = 1 + len(os.path.commonprefix(folders)) if folders else 0  # noqa: RUF071 (of lists, not of strings)
+    named = ((SPLIT_NAMES.get(name.casefold()) for name in folder[:top]) for folder in folders)
+    return [next(filter(None, splits), None) for splits in named]
+
+
+def _is_outside(file: str) -> bool:
+    """Whether it lies outside of the source, where folders are called as it happens."""
+    return file.startswith(("/", "../")) or file[1:3] == ":/"
 
 
 def problems(reasons: Iterable[tuple[str, str]]) -> list[Finding]:

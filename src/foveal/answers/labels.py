@@ -1,0 +1,204 @@
+"""Several labels at once: which of them are true of an image, and how likely each is."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foveal.answers.columns import quoted, texts_of
+from foveal.answers.label import NAMED, natural
+from foveal.types import Geometry
+
+__all__ = ["THRESHOLD", "Labels", "LabelsPrediction", "f1_of", "sigmoid", "thresholds"]
+
+THRESHOLD = 0.5
+SEPARATORS = "|;,"
+SURE_SEPARATORS = "|;"  # a comma stands in many texts that are one name
+WORDS = {
+    **dict.fromkeys(("1", "1.0", "true", "yes"), 1.0),
+    **dict.fromkeys(("0", "0.0", "false", "no"), 0.0),
+    **dict.fromkeys(("", "nan", "-1", "-1.0", "u"), math.nan),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsPrediction:
+    """The labels that hold.
+
+    Args:
+        labels: those whose probability is at or above their threshold, the likeliest first.
+        probabilities: of all labels, 0 to 1, falling.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"labels": list(self.labels), "probabilities": self.probabilities}
+
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {self.probabilities[name]:.3f}" for name in self.labels) or "(none)"
+
+
+class Labels:
+    """The `labels` answer: the head gives one logit a label; each becomes a probability of its own."""
+
+    larger_is_better = True
+
+    def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
+        """Several columns of yes, no and not known; or one column of names, some cells of which hold several names
+        joined by | or ;, a name twice on average at least."""
+        if len(columns) > 1:
+            return _are_flags(set(cells), len(columns))
+        if not columns or not any(mark in cell for cell in cells for mark in SURE_SEPARATORS):
+            return False
+        separator = _separator(cells)
+        names = [name for cell in cells for name in _names(cell, separator)]
+        return len(names) >= 2 * len(set(names))
+
+    def labels(self, cells: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
+        """Several columns are the labels. Otherwise the names in the cells, in natural order, taken apart at the first
+        of | ; and , that any cell has."""
+        if len(columns) > 1:
+            return tuple(columns)
+        separator = _separator(cells)
+        return tuple(sorted({name for cell in cells for name in _names(cell, separator)}, key=natural))
+
+    def outputs(self, labels: Sequence[str]) -> int:
+        return len(labels)
+
+    def parse(self, cell: str, labels: Sequence[str]) -> np.ndarray:
+        """(K,) float32: 1 yes, 0 no, NaN not known; of names, or of a JSON array of a text a label.
+
+        Names are joined by |, ; or ,; those that are not named are not there, none in an empty cell. Of the texts
+        `1`, `true` and `yes` say yes; `0`, `false` and `no` say no; an empty one, `nan`, `-1` and `u`, not known.
+
+        Raises:
+            ValueError: a name is none of `labels`, or a text none of these.
+        """
+        texts = _texts(cell, len(labels))
+        if texts is not None:
+            return np.array([_flag(name, text) for name, text in zip(labels, texts)], np.float32)
+        known = set(labels)
+        for found in ({cell.strip()}, *(set(_names(cell, separator)) for separator in SEPARATORS)):
+            if found <= known:
+                return np.array([name in found for name in labels], np.float32)
+        more = ", …" if len(labels) > NAMED else ""
+        told = f"{', '.join(labels[:NAMED])}{more}"
+        raise ValueError(f"expected labels ({told}) joined by |, ; or a comma, found {quoted(cell)}")
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """The rarest of the labels that an image has, K where it has none: shares of rare labels are those that a
+        division loses first."""
+        if not len(targets):
+            return np.zeros(0, np.int64)
+        positive = targets == 1
+        images = np.where(positive, positive.sum(axis=0), len(targets) + 1)
+        return np.where(positive.any(axis=1), images.argmin(axis=1), targets.shape[1]).astype(np.int64)
+
+    def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+        """`labels`: name to the number of images that have it; `known`: name to the number of which it is known."""
+        columns = targets.reshape(len(targets), len(labels))
+        counts = (columns == 1).sum(axis=0), (~np.isnan(columns)).sum(axis=0)
+        return {kind: dict(zip(labels, count.tolist())) for kind, count in zip(("labels", "known"), counts)}
+
+    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+        """`thresholds`: name to the probability from which on an image is said to have the label, where F1 on
+        validation is largest; 0.5 where that has no image with the label, or none without."""
+        if not len(targets):
+            return {}
+        found = [_threshold(*column) for column in zip(sigmoid(outputs).T, targets.T)]
+        return {"thresholds": dict(zip(labels, found))}
+
+    def warp(self, target: np.ndarray, geometry: Geometry) -> np.ndarray:
+        """Labels are the same wherever the image was moved."""
+        return target
+
+    def decode(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+    ) -> LabelsPrediction:
+        """Logits (K,) to the labels at or above their thresholds."""
+        probability = sigmoid(outputs)
+        said = probability >= thresholds(labels, settled)
+        order = [int(k) for k in np.argsort(-probability, kind="stable")]
+        return LabelsPrediction(
+            tuple(labels[k] for k in order if said[k]), {labels[k]: float(probability[k]) for k in order}
+        )
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """`micro_f1` of logits (N, K) at a probability of 0.5, over all cells that are known; 0 where none of them is
+        true or said to be."""
+        said, true, known = outputs >= 0, targets == 1, ~np.isnan(targets)
+        right, involved = (said & true).sum(), (known & (said | true)).sum()
+        return {"micro_f1": float(f1_of(right, involved)) if involved else 0.0}
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities in float64; infinities and large values are safe."""
+    return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+
+
+def f1_of(right: Any, involved: Any) -> Any:
+    """F1 where `involved` cells are true or said to be so, and `right` of them both; arrays or numbers, none of them
+    involving nothing."""
+    return 2 * right / (involved + right)
+
+
+def thresholds(labels: Sequence[str], settled: Mapping[str, Any]) -> np.ndarray:
+    """(K,) probabilities: those that `settle` found, otherwise 0.5."""
+    found = settled.get("thresholds", {})
+    return np.array([found.get(name, THRESHOLD) for name in labels], np.float64)
+
+
+def _threshold(probability: np.ndarray, truth: np.ndarray) -> float:
+    """Half way between two neighbouring probabilities (the lowest one's neighbour is 0), where F1 is largest; of equal
+    ones the nearest to 0.5."""
+    known = ~np.isnan(truth)
+    probability, positive = probability[known], truth[known] == 1
+    if not positive.any() or positive.all():
+        return THRESHOLD
+    order = np.argsort(-probability, kind="stable")
+    probability, right = probability[order], positive[order].cumsum()
+    last = np.flatnonzero(np.append(probability[1:] != probability[:-1], True))  # of those with the same probability
+    f1 = 2 * right[last] / (last + 1 + right[-1])
+    middle = (probability[last] + np.append(probability, 0.0)[last + 1]) / 2
+    best = middle[f1 >= f1.max() - 1e-12]
+    return float(best[np.abs(best - THRESHOLD).argmin()])
+
+
+def _separator(cells: Sequence[str]) -> str:
+    return next((mark for mark in SEPARATORS if any(mark in cell for cell in cells)), SEPARATORS[0])
+
+
+def _names(cell: str, separator: str) -> list[str]:
+    return [name for text in cell.split(separator) if (name := text.strip())]
+
+
+def _texts(cell: str, columns: int) -> list[str] | None:
+    """The cells of several columns; None where it is one of names."""
+    if columns < 2 or not cell.startswith("["):
+        return None
+    try:
+        return texts_of(cell, columns)
+    except ValueError:
+        return None
+
+
+def _flag(name: str, text: str) -> float:
+    if text.lower() not in WORDS:
+        raise ValueError(f"{name}: expected 1 or 0, yes or no, true or false, or nothing, found {quoted(text)}")
+    return WORDS[text.lower()]
+
+
+def _are_flags(cells: Iterable[str], columns: int) -> bool:
+    try:
+        flags = [WORDS[text.lower()] for cell in cells for text in texts_of(cell, columns)]
+    except (ValueError, KeyError):
+        return False
+    return not all(map(math.isnan, flags))

@@ -1,0 +1,196 @@
+"""A training that starts from another run's network: more labels, more images, nothing known given up unseen."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveal.api.looking import task_and_data
+from foveal.errors import RecipeError, RunError
+from foveal.extras import extra
+from foveal.recipe import Recipe
+from foveal.run import Run
+from foveal.task import Examples, PixelRows, Task
+from foveal.types import Dataset, Measurement, Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["BeforeAfter", "before_after", "continued", "divided_like", "start_recipe"]
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """What the old and the new network make of the test images of what the old one knew.
+
+    Args:
+        images: that both were measured on.
+        labels: that the old one knew and these images show, in its order.
+    """
+
+    images: int
+    labels: tuple[str, ...]
+    before: Measurement
+    after: Measurement
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "labels": list(self.labels),
+            "before": self.before.as_dict(),
+            "after": self.after.as_dict(),
+        }
+
+
+def start_recipe(run: Run) -> Recipe:
+    """The recipe of the run, to go on with: its minutes are over, and its weights take the place of pretrained ones."""
+    from foveal.engine.checkpoint import file_sha256
+
+    _refuse_unfinished(run)
+    return run.recipe.changed(pace=[], weights=None, begin=file_sha256(run.weights))
+
+
+def continued(dataset: Dataset, task: Task, run: Run) -> Dataset:
+    """The dataset with the run's labels first, in their order, and new ones after them.
+
+    Raises:
+        RecipeError: the run learned something else than these images can teach.
+    """
+    if run.info["task"] != task.name:
+        raise RecipeError(
+            f"{run.path} learned {run.info['task']}, and these images were read for {task.name}.",
+            remedy=f"Say --task {run.info['task']}, or train without --from.",
+        )
+    known = tuple(run.info["labels"])
+    labels = (*known, *(label for label in dataset.labels if label not in known))
+    try:
+        targets = task.targets(dataset.cells, labels)
+    except ValueError as error:
+        raise RecipeError(f"The targets do not go with those of {run.path}: {error}.") from error
+    if targets.ndim == 2 and targets.shape[1] != len(labels):
+        raise RecipeError(
+            f"{run.path} learned {', '.join(known)}; these images have {', '.join(dataset.labels)}.",
+            remedy="Give the same columns: --target NAME.",
+        )
+    return replace(dataset, labels=labels, targets=targets, strata=task.answer.strata(targets))
+
+
+def divided_like(dataset: Dataset, run: Run, recipe: Recipe) -> Dataset:
+    """Every image that the run knew, by name, stays in the split that it was in there; so does what belongs to it. The
+    others are divided as usual. Splits that the source itself names win."""
+    from foveal.data import divide
+    from foveal.data.split import stored_splits
+
+    if dataset.given:
+        return divide(dataset, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
+    old = stored_splits(run.split)
+    splits = np.array([old.get(file, "") for file in dataset.files], dtype="<U10")
+    for group in np.unique(dataset.groups[splits != ""]):
+        members = np.flatnonzero(dataset.groups == group)
+        known = splits[members]
+        named = [name for name in ("train", "validation", "test") if name in known]
+        splits[members] = named[0] if named else ""
+    new = np.flatnonzero(splits == "")
+    if len(new):
+        part = _part(dataset, new)
+        splits[new] = divide(part, validation=recipe.validation, test=recipe.test, seed=recipe.seed).splits
+    return dataset.with_splits(splits)
+
+
+def put_start(network: Any, run: Run, labels: tuple[str, ...]) -> None:
+    """Load the run's weights; of the output layer the rows of the labels that it knew.
+
+    Raises:
+        RunError: the run's network is another one.
+    """
+    import torch
+
+    from foveal.engine.checkpoint import load_weights
+
+    tensors, own = load_weights(run.weights), network.state_dict()
+    known = len(run.info["labels"])
+    for name, tensor in own.items():
+        found = tensors.get(name)
+        if found is None or (found.shape != tensor.shape and not _grown(found, tensor, known, len(labels))):
+            raise RunError(
+                f"{run.path} has another network: {name} is not there, or of another shape.",
+                remedy="Leave out --net and the recipe: those of the run are used.",
+            )
+        with torch.no_grad():
+            tensor[: len(found)].copy_(found) if found.ndim else tensor.copy_(found)
+    network.load_state_dict(own)
+
+
+def before_after(
+    run: str | Path | Run, *, net: "nn.Module | None" = None, progress: Progress | None = None
+) -> BeforeAfter | None:
+    """Measure the network that a run started from and the run's own on the same test images: those of the labels that
+    the old one knew. None where the run started from no other, or that one is not there any more.
+
+    Raises:
+        RunError: training has not finished, or the images have changed since.
+    """
+    with extra("train"):
+        from foveal.data.cache import pixels
+        from foveal.engine.devices import choose_device
+        from foveal.engine.infer import infer
+        from foveal.engine.predictor import trained_network
+
+    run = Run.open(run)
+    start = run.info.get("start")
+    if not start or not (Path(start) / "run.json").is_file():
+        return None
+    old = Run.open(start)
+    task, dataset = task_and_data(run, progress)
+    known = len(old.info["labels"])
+    rows = dataset.rows("test")
+    alone = dataset.targets.ndim > 1
+    rows = rows if alone else rows[dataset.targets[rows] < known]
+    learned = dataset.rows("train")
+    learned = learned if alone else learned[dataset.targets[learned] < known]
+    if not len(rows):
+        return None
+    device = choose_device()
+    measured = []
+    for one in (old, run):
+        array = pixels(dataset, task.reader, one.recipe.input, progress=progress)
+        outputs = infer(trained_network(one, task, device, net), array, rows, device.torch)
+        labels = tuple(one.info["labels"])
+        targets = dataset.targets[:, : len(labels)] if alone else dataset.targets
+        examples = [
+            Examples([dataset.files[row] for row in part], PixelRows(array, part), targets[part])
+            for part in (rows, learned)
+        ]
+        measured.append(task.measure(outputs, *examples, labels, run.recipe.seed, one.settled))
+    return BeforeAfter(len(rows), tuple(old.info["labels"]), *measured)
+
+
+def _refuse_unfinished(run: Run) -> None:
+    if not run.finished:
+        raise RunError(
+            f"Training in {run.path} has not finished: there is no {run.weights.name}.",
+            remedy=f"Finish it with: foveal resume {run.path}",
+        )
+
+
+def _grown(found: Any, own: Any, known: int, now: int) -> bool:
+    """Whether a tensor is that of the output layer, with more rows now."""
+    return (
+        found.ndim == own.ndim > 0
+        and found.shape[1:] == own.shape[1:]
+        and (len(found), len(own)) == (known, now)
+    )
+
+
+def _part(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    return replace(
+        dataset,
+        files=tuple(dataset.files[row] for row in rows),
+        cells=tuple(dataset.cells[row] for row in rows),
+        targets=dataset.targets[rows],
+        strata=dataset.strata[rows],
+        groups=dataset.groups[rows],
+        splits=dataset.splits[rows],
+        sizes=dataset.sizes[rows],
+    )

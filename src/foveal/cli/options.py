@@ -1,0 +1,189 @@
+"""The arguments and options that several commands share."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from foveal.types import Reading
+
+__all__ = [
+    "ACCEPT_LICENCE",
+    "DEVICE",
+    "GROUP",
+    "JSON",
+    "MINUTES",
+    "NET",
+    "NETS",
+    "PATH",
+    "PATTERN",
+    "PRETRAINED",
+    "RUN",
+    "SAVE_EVERY",
+    "SETTINGS",
+    "SOURCE",
+    "SPLIT",
+    "TARGET",
+    "TASK",
+    "WEIGHTS",
+    "completed",
+    "examples",
+    "reading_of",
+    "settings_of",
+]
+
+
+def completed(*names: str) -> Callable[[str], list[str]]:
+    """Tab completion by names; files and folders are completed by the shell."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
+def examples(*commands: str) -> str:
+    return "\n\n".join(["Examples:", *(f"  [bold]{command}[/bold]" for command in commands)])
+
+
+NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progress", "save_every", "began"} | {
+    "reading",
+    "pretrained",
+    "accept_licence",
+    "start",
+}
+NETS = ("cookbook", "lenet5", "vgg-small", "resnet9")
+SOURCE = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        autocompletion=completed("digits", "cifar10", "cifar100"),
+        help="A folder of class folders, a .zip or .tar of one, a table (.csv, .tsv, .parquet), a list of files (.txt), "
+        "hf:OWNER/NAME, or a built-in set: digits, cifar10, cifar100.",
+    ),
+]
+RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
+TASK = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        help="What to learn: classification, regression or multilabel; told by how the targets are written unless said.",
+        autocompletion=completed("auto", "classification", "regression", "multilabel"),
+    ),
+]
+TABLE = "Tables and file names"
+TARGET = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="COLUMN", help="The column to learn; may be repeated.", rich_help_panel=TABLE
+    ),
+]
+PATH = Annotated[
+    str | None,
+    typer.Option("--path-column", metavar="COLUMN", help="The column that names the files.", rich_help_panel=TABLE),
+]
+SPLIT = Annotated[
+    str | None,
+    typer.Option("--split-column", metavar="COLUMN", help="The column that names the split.", rich_help_panel=TABLE),
+]
+GROUP = Annotated[
+    str | None,
+    typer.Option(
+        "--group-column",
+        metavar="COLUMN",
+        help="What must not be parted by a split: a patient, a camera.",
+        rich_help_panel=TABLE,
+    ),
+]
+PATTERN = Annotated[
+    str | None,
+    typer.Option(
+        "--target-pattern",
+        metavar="REGEX",
+        help="Find the target in the names of the files: (?P<age>[0-9]+)_.*",
+        rich_help_panel=TABLE,
+    ),
+]
+NET = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LINE",
+        help=f"The network in one line, {', '.join(NETS)}, or a backbone such as timm/mobilenetv2_100.",
+        autocompletion=completed(*NETS, "timm/"),
+    ),
+]
+SETTINGS = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change any other field of the recipe, such as input.height=96; may be repeated.",
+    ),
+]
+BEGIN = "Pretrained weights"
+PRETRAINED = Annotated[
+    bool | None,
+    typer.Option(
+        "--pretrained/--no-pretrained",
+        help="Begin with pretrained weights, or from scratch; unless said, pretrained for photographs where the weights "
+        "can be had.",
+        show_default=False,
+        rich_help_panel=BEGIN,
+    ),
+]
+WEIGHTS = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A safetensors file of the backbone's weights.", rich_help_panel=BEGIN),
+]
+ACCEPT_LICENCE = Annotated[
+    bool,
+    typer.Option(
+        "--accept-licence",
+        help="Take weights whose licence is none of Apache, MIT and BSD, too.",
+        rich_help_panel=BEGIN,
+    ),
+]
+MINUTES = Annotated[
+    float | None,
+    typer.Option(
+        metavar="M",
+        help="Make the recipe that gets the most out of so many minutes on this machine, everything included.",
+    ),
+]
+DEVICE = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps; the best one there unless said.",
+        autocompletion=completed("cpu", "cuda", "mps"),
+    ),
+]
+SAVE_EVERY = Annotated[
+    float, typer.Option("--save-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch.")
+]
+
+
+def reading_of(
+    target: list[str] | None, path: str | None, split: str | None, group: str | None, pattern: str | None
+) -> "Reading":
+    """Where the targets are, as the options say."""
+    from foveal.types import Reading
+
+    return Reading(tuple(target or ()), path, split, group, pattern)
+
+
+def settings_of(texts: list[str]) -> dict[str, Any]:
+    """`FIELD=VALUE` with JSON values; what is no JSON is a string."""
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name.strip() in NOT_SET:
+            raise typer.BadParameter(f"{name} cannot be set here: use its own flag or argument", param_hint="--set")
+        if not equals:
+            raise typer.BadParameter(f"expected FIELD=VALUE, got {text!r}", param_hint="--set")
+        try:
+            settings[name.strip()] = json.loads(value)
+        except ValueError:
+            settings[name.strip()] = value
+    return settings

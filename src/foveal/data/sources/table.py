@@ -1,0 +1,117 @@
+"""A table of images on the disk: `labels.csv` with a path and a target in each row, or a list of files."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from foveal.data.machine import digest
+from foveal.data.sources.assemble import assemble, spellings
+from foveal.data.sources.columns import LIST_COLUMNS, find_columns
+from foveal.data.sources.folder import FolderSource
+from foveal.data.sources.layout import IMAGE_SUFFIXES, Layout, writable
+from foveal.data.sources.parquet import ParquetSource, open_shards
+from foveal.data.sources.reading import AS_FOUND, refuse, signed
+from foveal.data.sources.rows import Sheet, read_sheet, table_bytes
+from foveal.errors import SourceError
+from foveal.types import Reading
+
+__all__ = ["SPREADSHEETS", "TABLES", "open_table"]
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+LIST = ".txt"
+
+
+def open_table(path: Path, reading: Reading = AS_FOUND) -> FolderSource | ParquetSource:
+    """Read a table; its images lie beside it, below it, in `images/` there, or where absolute paths say.
+
+    Raises:
+        SourceError: it cannot be read, or has not the columns; names the line and what was found.
+        MissingExtra: pyarrow is not installed, and it is Parquet.
+    """
+    path = path.resolve()
+    if reading.pattern:
+        raise SourceError(
+            f"Expected a folder or an archive for the pattern {reading.pattern!r}, found the table {path}.",
+            remedy="Leave the pattern out, or give the folder of the images as the source.",
+        )
+    suffix = path.suffix.casefold()
+    if suffix == ".parquet":
+        status = path.stat()
+        signature = signed(digest("table", str(path), str(status.st_size), str(status.st_mtime_ns)), reading)
+        if source := open_shards({path.name: path}, path.stem, str(path), signature, reading):
+            return source
+    if suffix == LIST:
+        refuse(reading, str(path), "a list of files")
+    data = table_bytes(path)
+    sheet = read_sheet(path.name, data)
+    files = _Files(path.parent)
+    layout = _layout(sheet, files, reading, is_list=suffix == LIST)
+    about = (path.stem or "table", str(path), _signature(path, data, files, reading))
+    return FolderSource(*about, layout.findings, path.parent, layout.entries, {}, layout.columns, reading)
+
+
+def _layout(sheet: Sheet, files: "_Files", reading: Reading, is_list: bool) -> Layout:
+    columns = LIST_COLUMNS if is_list else find_columns(sheet, reading)
+    looked = f"{files.root} and {files.root / 'images'}"
+    layout = assemble([(sheet, columns)], files.locate, looked, files.beside, inner=int(is_list))
+    return Layout(layout.entries, layout.findings) if is_list else layout
+
+
+@dataclass(slots=True)
+class _Files:
+    """What lies on the disk, as far as a table asks for it.
+
+    Args:
+        root: the table's folder.
+        found: files that rows name, as the source calls them.
+        more: images beside them.
+    """
+
+    root: Path
+    found: dict[str, os.stat_result] = field(default_factory=dict)
+    more: set[str] = field(default_factory=set)
+
+    def locate(self, sheet: Sheet, written: str) -> str | None:
+        for spelling in spellings(written):
+            for name in (spelling, f"images/{spelling}"):
+                file = self._name(name)
+                if file in self.found or self._is_file(file):
+                    return file
+        return None
+
+    def beside(self, mentioned: Collection[str]) -> Collection[str]:
+        """The images in the folders where files were found."""
+        known = {os.path.normpath(self.root / file) for file in self.found}
+        for folder in {file.rpartition("/")[0] for file in self.found}:
+            with suppress(OSError), os.scandir(self.root / folder) as items:
+                for item in items:
+                    is_image = item.name.casefold().endswith(IMAGE_SUFFIXES) and item.name[0] != "." and item.is_file()
+                    if is_image and os.path.normpath(self.root / folder / item.name) not in known:
+                        self.more.add(writable(f"{folder}/{item.name}" if folder else item.name))
+        return self.more
+
+    def _name(self, written: str) -> str:
+        """Relative to the root for what lies below it, with `/`."""
+        return os.path.normpath(written).removeprefix(f"{self.root}{os.sep}").replace(os.sep, "/")
+
+    def _is_file(self, file: str) -> bool:
+        try:
+            status = (self.root / file).stat()
+        except (OSError, ValueError):  # not there; or no name that a file can have
+            return False
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        self.found[file] = status
+        return True
+
+
+def _signature(path: Path, data: bytes, files: _Files, reading: Reading) -> str:
+    lines = [f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n" for file, status in sorted(files.found.items())]
+    content = hashlib.sha256(data)
+    content.update("".join([f"{path}\n", *lines, *sorted(files.more)]).encode("utf-8", "surrogatepass"))
+    return signed(content.hexdigest(), reading)

@@ -1,0 +1,142 @@
+"""How good the `labels` answer is: of every image, which of K labels are true, against K logits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from foveal.answers.labels import f1_of, sigmoid, thresholds
+from foveal.measure.baselines import label_set_baselines
+from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
+from foveal.measure.label import MOST_MISTAKES, label_scores
+from foveal.measure.ranking import Ranking, auroc, average_precision
+from foveal.task import Examples
+from foveal.types import Measurement, Mistake, Score
+
+__all__ = ["measure_label_sets"]
+
+QUANTITIES = ("map", "macro_auroc", "macro_f1", "micro_f1")
+
+
+def measure_label_sets(
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Measurement:
+    """Scores, baselines, each label on its own and the most confident mistakes of logits (N, K).
+
+    A cell that is not known counts nowhere. F1, precision and recall are at the thresholds of `settled`, 0.5 where it
+    has none; a baseline has those that serve it best on the training images. What means over labels leave out: for
+    `map` labels without an image that has them, for `macro_auroc` also those without one that has them not, for
+    `macro_f1` those that are neither true nor predicted anywhere. The four have bootstrap intervals over images, drawn
+    with `seed`; for those of a label see `label_scores`, `average_precision` and `auroc`. Without test images there are
+    no scores and no baselines, every support is 0 and nothing is raised.
+    """
+    if not len(test.files):
+        return Measurement(scores={}, per_label={name: {"support": 0, "known": 0} for name in labels})
+    truth = test.targets.reshape(len(test.files), len(labels))
+    answers = {"": (outputs, settled), **label_set_baselines(test, train, labels, seed)}
+    hits = {name: _Hits.of(logits, truth, thresholds(labels, at)) for name, (logits, at) in answers.items()}
+    scores = dict(zip(hits, _scores(hits, truth, seed)))
+    own = scores.pop("")
+    columns = enumerate(labels)
+    return Measurement(
+        scores=own,
+        baselines=scores,
+        per_label={name: _one_label(outputs[:, k], truth[:, k], hits[""], k) for k, name in columns},
+        mistakes=_mistakes(sigmoid(outputs), truth, hits[""].said, test.files, labels),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Hits:
+    """What is true and what was said, to be scored again for every resample.
+
+    Args:
+        rankings: one a label.
+        said: (N, K) whether the label was given.
+        right: (N, K) whether it was given and is true.
+        involved: (N, K) whether it was given or is true, and known.
+    """
+
+    rankings: tuple[Ranking, ...]
+    said: np.ndarray
+    right: np.ndarray
+    involved: np.ndarray
+
+    @classmethod
+    def of(cls, outputs: np.ndarray, truth: np.ndarray, at: np.ndarray) -> "_Hits":
+        said, true = sigmoid(outputs) >= at, truth == 1
+        rankings = tuple(Ranking.of(*column) for column in zip(outputs.T, truth.T))
+        return cls(rankings, said, said & true, ~np.isnan(truth) & (said | true))
+
+    def under(self, weights: np.ndarray) -> np.ndarray:
+        """(4, R) `QUANTITIES` where image i counts weights[i, r] times; NaN where not defined."""
+        precisions, areas = zip(*(ranking.under(weights) for ranking in self.rankings))
+        right, involved = (cells.T.astype(np.float64) @ weights for cells in (self.right, self.involved))  # (K, R)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each, all_cells = f1_of(right, involved), f1_of(right.sum(axis=0), involved.sum(axis=0))
+        return np.stack([_mean(np.stack(precisions)), _mean(np.stack(areas)), _mean(each), all_cells])
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(K, R) to (R,): over those labels where it is defined; NaN where it is for none."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
+
+
+def _scores(hits: dict[str, _Hits], truth: np.ndarray, seed: int) -> list[dict[str, Score]]:
+    """Of the network and of the baselines, over the same resamples."""
+    n, labels = truth.shape
+    parts: list[list[np.ndarray]] = [[] for _ in hits]
+    for weights in resampled(n, seed, DRAWS // labels):
+        for part, one in zip(parts, hits.values()):
+            part.append(one.under(weights))
+    least = max(1, int((truth == 1).any(axis=1).sum()))
+    found = []
+    for part, one in zip(parts, hits.values()):
+        values, drawn = one.under(np.ones((n, 1)))[:, 0], np.concatenate(part, axis=1)
+        rows = zip(QUANTITIES, values.tolist(), drawn)
+        found.append({name: _score(value, of_drawn, n, least) for name, value, of_drawn in rows if np.isfinite(value)})
+    return found
+
+
+def _score(value: float, drawn: np.ndarray, n: int, least: int) -> Score:
+    """Where no resample differs (all is right, or nothing), Wilson's interval of a share of the images that have a
+    label at all: the bootstrap's would have no width."""
+    value, drawn = min(value, 1.0), drawn[np.isfinite(drawn)]
+    if len(drawn) and drawn.std() > 1e-9:
+        return interval(value, drawn, n, SHARE)
+    return replace(wilson(value * least, least), value=value, n=n)
+
+
+def _one_label(outputs: np.ndarray, truth: np.ndarray, hits: _Hits, k: int) -> dict[str, Score | int]:
+    known = ~np.isnan(truth)
+    true, right = int((truth == 1).sum()), int(hits.right[:, k].sum())
+    called = int((hits.said[:, k] & known).sum())
+    row: dict[str, Score | int] = {}
+    if true:
+        row["ap"] = average_precision(hits.rankings[k])
+    if 0 < true < known.sum():
+        row["auroc"] = auroc(outputs[known], truth[known] == 1)
+    return {**row, **label_scores(right, true, called), "known": int(known.sum())}
+
+
+def _mistakes(
+    probability: np.ndarray, truth: np.ndarray, said: np.ndarray, files: Sequence[str], labels: Sequence[str]
+) -> tuple[Mistake, ...]:
+    """One an image: the wrong one that the network was surest of."""
+    sure = np.where(~np.isnan(truth) & (said != (truth == 1)), np.where(said, probability, 1 - probability), -1.0)
+    mistakes = []
+    for row in np.argsort(-sure.max(axis=1), kind="stable")[:MOST_MISTAKES].tolist():
+        k = int(sure[row].argmax())
+        if sure[row, k] >= 0:
+            words = labels[k], f"not {labels[k]}"
+            told = words if truth[row, k] == 1 else words[::-1]
+            mistakes.append(Mistake(files[row], *told, float(sure[row, k])))
+    return tuple(mistakes)

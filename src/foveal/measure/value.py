@@ -1,0 +1,150 @@
+"""How good the `value` answer is: K true numbers an image against K outputs an image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from foveal.answers.value import shown
+from foveal.measure.baselines import value_baselines
+from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, wilson
+from foveal.measure.label import MOST_MISTAKES
+from foveal.task import Examples
+from foveal.types import Measurement, Mistake, Points, Score
+
+__all__ = ["measure_values"]
+
+QUANTITIES = {"mae": ERROR, "rmse": ERROR, "r2": R_SQUARED, "median_error": ERROR}
+MOST_POINTS = 2000  # of a value
+MOST_POINTS_IN_ALL = 20_000
+ALIKE = 1e-9  # of the variance of the truth: what is below is rounding
+
+
+def measure_values(
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Measurement:
+    """Scores, baselines, each value on its own, the largest errors, and predicted against true of outputs (N, K).
+
+    Errors are in the user's unit. The scores of several values are the mean of theirs, except `coverage`: the share of
+    all values that lie in their interval, with the interval of as many images. All others have a bootstrap interval
+    over images, drawn with `seed`. R² is left out where the truth is always the same. Without test images there are no
+    scores, no baselines and no points, every support is 0 and nothing is raised.
+    """
+    if not len(test.files):
+        return Measurement(scores={}, per_label={name: {"support": 0} for name in labels})
+    shape = len(test.files), len(labels)
+    truth = test.targets.reshape(shape).astype(np.float64)
+    guesses = {"": outputs, **value_baselines(test, train, seed)}
+    errors = {name: _Errors.of(guess.reshape(shape), truth) for name, guess in guesses.items()}
+    found = {name: _scores(one, drawn) for (name, one), drawn in zip(errors.items(), _drawn(errors, seed))}
+    (scores, columns), rivals = found.pop(""), found
+    half = np.array([settled.get("half_width", {}).get(name, np.nan) for name in labels])
+    if not np.isnan(half).any():
+        within = errors[""].size <= half
+        scores["coverage"] = wilson(float(within.sum()) / len(labels), len(within))
+        columns = [{**row, "coverage": wilson(int(k), len(within))} for row, k in zip(columns, within.sum(axis=0))]
+    return Measurement(
+        scores=scores,
+        baselines={name: row for name, (row, _) in rivals.items()},
+        per_label={name: {**row, "support": len(truth)} for name, row in zip(labels, columns)},
+        mistakes=_mistakes(outputs.reshape(shape), truth, test.files, labels),
+        points=_points(outputs.reshape(shape), truth, labels, half, seed),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """Errors to be averaged again for every resample.
+
+    Args:
+        size: (N, K) absolute errors.
+        truth: (N, K) true values, less their mean.
+        order: (N, K) rows by rising error, a column each.
+    """
+
+    size: np.ndarray
+    truth: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, outputs: np.ndarray, truth: np.ndarray) -> "_Errors":
+        size = np.abs(outputs - truth)
+        centered = np.where(np.ptp(truth, axis=0) > 0, truth - truth.mean(axis=0), 0.0)
+        return cls(size, centered, np.argsort(size, axis=0, kind="stable"))
+
+    def under(self, weights: np.ndarray) -> np.ndarray:
+        """(4, K, R) `QUANTITIES` where image i counts weights[i, r] times, N in all; NaN where not defined."""
+        count = len(weights)
+        squared = (self.size**2).T @ weights / count
+        variance = (self.truth**2).T @ weights / count - (self.truth.T @ weights / count) ** 2
+        least = ALIKE * (self.truth**2).mean(axis=0)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            explained = np.where(variance > least, 1 - squared / variance, np.nan)
+        return np.stack([self.size.T @ weights / count, np.sqrt(squared), explained, self._median(weights)])
+
+    def _median(self, weights: np.ndarray) -> np.ndarray:
+        half, medians = len(weights) / 2, np.empty((self.size.shape[1], weights.shape[1]))
+        for k, order in enumerate(self.order.T):
+            rising, summed = self.size[order, k], np.cumsum(weights[order], axis=0)
+            medians[k] = (rising[(summed < half).sum(axis=0)] + rising[(summed <= half).sum(axis=0)]) / 2
+        return medians
+
+
+def _drawn(errors: dict[str, _Errors], seed: int) -> list[np.ndarray]:
+    """(4, K, R) of the resamples, which are the same for all."""
+    images, columns = next(iter(errors.values())).size.shape
+    parts: list[list[np.ndarray]] = [[] for _ in errors]
+    for weights in resampled(images, seed, DRAWS // columns):
+        for part, one in zip(parts, errors.values()):
+            part.append(one.under(weights))
+    return [np.concatenate(part, axis=2) for part in parts]
+
+
+def _scores(errors: _Errors, drawn: np.ndarray) -> tuple[dict[str, Score], list[dict[str, Score]]]:
+    """Of all values together, and of each."""
+    n, values = len(errors.size), errors.under(np.ones((len(errors.size), 1)))[..., 0]  # (4, K)
+    together: dict[str, Score] = {}
+    columns: list[dict[str, Score]] = [{} for _ in values[0]]
+    for (name, scale), of_value, of_drawn in zip(QUANTITIES.items(), values, drawn):
+        defined = np.flatnonzero(np.isfinite(of_value))
+        for k in defined:
+            columns[k][name] = interval(float(of_value[k]), of_drawn[k], n, scale, freedom=n - 1)
+        if len(defined):
+            mean, mean_drawn = float(of_value[defined].mean()), of_drawn[defined].mean(axis=0)
+            together[name] = interval(mean, mean_drawn, n, scale, freedom=n - 1)
+    return together, columns
+
+
+def _mistakes(
+    outputs: np.ndarray, truth: np.ndarray, files: Sequence[str], labels: Sequence[str]
+) -> tuple[Mistake, ...]:
+    """The largest errors, one an image; of several values in units of how much the true ones spread."""
+    size = np.abs(outputs - truth)
+    relative = size / np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0)
+    worst = np.argsort(-relative.max(axis=1), kind="stable")[:MOST_MISTAKES]
+    mistakes = []
+    for row in map(int, worst):
+        k = int(relative[row].argmax())
+        what = f"{labels[k]} " if len(labels) > 1 else ""
+        told = shown(float(outputs[row, k]), float(size[:, k].mean()))
+        if size[row, k] > 0:
+            mistakes.append(Mistake(files[row], f"{what}{truth[row, k]:.7g}", f"{what}{told}", None))
+    return tuple(mistakes)
+
+
+def _points(
+    outputs: np.ndarray, truth: np.ndarray, labels: Sequence[str], half: np.ndarray, seed: int
+) -> tuple[Points, ...]:
+    most = max(1, min(MOST_POINTS, MOST_POINTS_IN_ALL // len(labels)))
+    rows = np.sort(np.random.default_rng(seed).permutation(len(truth))[:most])
+    points = tuple(
+        Points(name, *(tuple(float(f"{value:.7g}") for value in of[rows, k]) for of in (truth, outputs)))
+        for k, name in enumerate(labels)
+    )
+    return tuple(replace(one, half_width=None if np.isnan(w) else float(w)) for one, w in zip(points, half))

@@ -1,0 +1,59 @@
+"""A backbone of timm at work, and which part of it training leaves alone."""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from foveal.nets.backbone import create
+
+__all__ = ["TimmBody"]
+
+
+class TimmBody(nn.Module):
+    """Normalised images (B, C, H, W) to features (B, F).
+
+    Attributes:
+        still: whether batch norm keeps its means and variances in training, in all of it.
+    """
+
+    def __init__(self, name: str, channels: int) -> None:
+        super().__init__()
+        self.net = create(name, channels)
+        self.still = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+    def train(self, mode: bool = True) -> "TimmBody":
+        """Batch norm whose weights training does not change does not follow the batches either."""
+        super().train(mode)
+        for module in self.net.modules():
+            if isinstance(module, _BatchNorm) and (self.still or _frozen(module)):
+                module.eval()
+        return self
+
+    def depths(self) -> dict[nn.Parameter, int]:
+        """Each parameter with the number of its layer from the input, from 0, as timm groups them."""
+        from timm.models import group_with_matcher
+
+        names = group_with_matcher(self.net.named_parameters(), self.net.group_matcher(coarse=False), reverse=True)
+        found = {name: int(layer) for name, layer in names.items()}
+        order = {layer: number for number, layer in enumerate(sorted(set(found.values())))}
+        return {weight: order[found[name]] for name, weight in self.net.named_parameters()}
+
+    def freeze(self, share: float) -> None:
+        """Leave the first layers as they are.
+
+        Args:
+            share: of the layers, 0 to 1.
+        """
+        depths = self.depths()
+        layers = 1 + max(depths.values(), default=0)
+        for weight, depth in depths.items():
+            weight.requires_grad_(depth >= round(share * layers))
+
+
+def _frozen(module: nn.Module) -> bool:
+    weights: Iterator[nn.Parameter] = module.parameters(recurse=False)
+    return not any(weight.requires_grad for weight in weights)

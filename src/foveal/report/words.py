@@ -1,0 +1,50 @@
+"""How names and numbers of a report are written, on its page and in a terminal."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from foveal.measure import ERRORS, PER_LABEL
+
+__all__ = ["columns_of", "counts_of", "named", "number"]
+
+SPELLED = {
+    "ap": "AP",
+    "auroc": "AUROC",
+    "f1": "F1",
+    "mae": "MAE",
+    "map": "mAP",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "support": "images",
+    "top5": "top-5",
+}
+DIGITS = 3  # of a number in the user's unit
+
+
+def named(name: str) -> str:
+    """A field's name as people write it."""
+    return " ".join(SPELLED.get(word, word) for word in name.split("_"))
+
+
+def number(value: float, name: str) -> str:
+    """A score of that name, or one of its bounds: three digits of an error, which has the user's unit, three decimals
+    of all others."""
+    if name.removeprefix("train_").removeprefix("validation_") not in ERRORS:
+        return f"{value:.3f}"
+    if not math.isfinite(value) or not 1e-6 < abs(value) < 1e15:
+        return f"{value:.{DIGITS}g}"
+    decimals = DIGITS - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{max(decimals, 0)}f}"
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The scores that a table of labels has, in the order of `PER_LABEL`; those that no row has are left out."""
+    there = {name for row in rows for name, score in row.items() if not isinstance(score, int)}
+    return [*(name for name in PER_LABEL if name in there), *sorted(there - set(PER_LABEL))]
+
+
+def counts_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Likewise the counts: `support`, and what else there is."""
+    there = {name for row in rows for name, score in row.items() if isinstance(score, int)}
+    return [*(name for name in PER_LABEL if name in there), *sorted(there - set(PER_LABEL))]

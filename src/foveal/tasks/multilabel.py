@@ -1,0 +1,46 @@
+"""Several labels at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveal.answers import Labels
+from foveal.readers import ImageReader
+from foveal.task import Examples, Head, Task
+from foveal.types import Measurement
+
+__all__ = ["MULTILABEL"]
+
+
+# As for one label: what is heavy is imported when it is first used.
+def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> Head:
+    from foveal.nets.heads import MultiLabelHead
+
+    return MultiLabelHead(in_features, outputs, label_smoothing, loss)
+
+
+def _measure(
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Measurement:
+    from foveal.measure.labels import measure_label_sets
+
+    return measure_label_sets(outputs, test, train, labels, seed, settled)
+
+
+MULTILABEL = Task(
+    name="multilabel",
+    summary="several labels at once",
+    reader=ImageReader(),
+    answer=Labels(),
+    head=_head,
+    measure=_measure,
+    kept_together="exact duplicates",
+    recipe="default",
+    headline=("map", "macro_auroc", "macro_f1"),
+)

@@ -1,0 +1,46 @@
+"""One value an image, or several."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveal.answers import Value
+from foveal.readers import ImageReader
+from foveal.task import Examples, Head, Task
+from foveal.types import Measurement
+
+__all__ = ["REGRESSION"]
+
+
+# As for one label: what is heavy is imported when it is first used.
+def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> Head:
+    from foveal.nets.heads import RegressionHead
+
+    return RegressionHead(in_features, outputs, label_smoothing, loss)
+
+
+def _measure(
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Measurement:
+    from foveal.measure.value import measure_values
+
+    return measure_values(outputs, test, train, labels, seed, settled)
+
+
+REGRESSION = Task(
+    name="regression",
+    summary="one value an image, or several",
+    reader=ImageReader(),
+    answer=Value(),
+    head=_head,
+    measure=_measure,
+    kept_together="exact duplicates",
+    recipe="default",
+    headline=("mae", "rmse", "r2"),
+)
