@@ -109,18 +109,20 @@ class Planner:
             RecipeError: the minutes are over before training could begin.
         """
         recipe, speed = self._measured(self.own) if self.own else self._chosen()
+        least = recipe.batch_size
         # Epochs decide the batch, and the batch decides, a little, how many epochs there are.
         for _ in range(2):
             epochs = self._epochs(recipe, speed)
-            fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs)
+            fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs, least)
             recipe = self._settled(fitted)
         return self._told(recipe, speed), self._pace(recipe, speed)
 
     def _pace(self, recipe: Recipe, speed: Speed) -> Pace:
-        until = 60 * self.minutes - self._measuring(speed)
+        until = 60 * self.minutes - REPORT - REPORT_PER_THOUSAND * self.test / 1000
         most = most_epochs(self.images) * steps_in_epoch(self.images, recipe.batch_size)
         phases = [(share, seconds * recipe.batch_size + speed.step) for share, seconds in speed.phases]
-        return Pace(lambda: until - self.clock(), phases or [(1.0, 1.0)], int(most))
+        after = self.test * speed.answer
+        return Pace(lambda: until - self.clock(), phases or [(1.0, 1.0)], int(most), after)
 
     def _chosen(self) -> tuple[Recipe, Speed]:
         """The net that this machine can feed in the minutes, and its speed."""
