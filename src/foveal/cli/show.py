@@ -237,7 +237,8 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
     elif isinstance(event, Paced):
         bar.update(task, total=event.total)
     elif isinstance(event, EpochEnded):
-        parts = [f"epoch {event.epoch:>{len(str(started.epochs))}}/{started.epochs}"]
+        epochs = max(started.epochs, event.epoch)  # the clock may have added one
+        parts = [f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}"]
         for split in ("train", "validation"):
             values = {k.removeprefix(f"{split}_"): v for k, v in event.row.items() if k.startswith(f"{split}_")}
             parts.append(" ".join([split, *(f"{name} {number(value, name)}" for name, value in values.items())]))

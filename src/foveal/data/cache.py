@@ -1,7 +1,9 @@
 """Every image as the net takes it, decoded once: in memory where that fits, read from the disk otherwise."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -24,6 +26,8 @@ CHUNK, CHUNK_BYTES = 64, 8 << 20  # images in one piece of work; fewer where the
 GEOMETRY = {"height", "width", "channels", "resize", "interpolation"}
 
 MOST_IN_MEMORY = 1 << 30  # bytes; rows read from a larger array's file come from the page cache nearly as quickly
+
+WRITING = threading.Lock()  # where a file has one position for all threads (Windows)
 
 Keep = Callable[[int, np.ndarray], object]
 
@@ -94,13 +98,21 @@ def _seen_so(dataset: Dataset, reader: Reader, contract: InputContract) -> Path 
     return decoded_path(dataset.source, reader, dataset.files) if right else None
 
 
-def _put(array: np.ndarray, start: int, block: np.ndarray) -> None:
-    array[start : start + len(block)] = block
+def _put(array: np.ndarray, row: int, image: np.ndarray) -> None:
+    array[row] = image
 
 
-def _write(file: IO[bytes], start: int, block: np.ndarray) -> None:
-    file.seek(HEADER + start * block[0].nbytes)
-    file.write(block.data)
+def _write(file: IO[bytes], row: int, image: np.ndarray) -> None:
+    """Straight from the thread that decoded it, while it is still in the processor's cache."""
+    left, place = memoryview(np.ascontiguousarray(image)).cast("B"), HEADER + row * image.nbytes
+    if not hasattr(os, "pwrite"):
+        with WRITING:
+            file.seek(place)
+            file.write(left)
+        return
+    while left:
+        count = os.pwrite(file.fileno(), left, place)
+        left, place = left[count:], place + count
 
 
 def _fill_file(
@@ -110,7 +122,17 @@ def _fill_file(
     if hirable(dataset.source, reader):
         told = contract.model_dump(mode="json", include=GEOMETRY)
         hire = partial(hired, dataset.source, reader, fill=os.fspath(file.name), offset=HEADER, contract=told)
-    _decode(dataset, reader, contract, tell, partial(_write, file), hire)
+    # What is written goes to the disk meanwhile: at the end nobody has to wait for all of it.
+    with ThreadPoolExecutor(1) as flusher:
+        flushed: Future[None] | None = None
+
+        def told(done: int, total: int) -> None:
+            nonlocal flushed
+            if flushed is None or flushed.done():
+                flushed = flusher.submit(os.fsync, file.fileno())
+            tell(done, total)
+
+        _decode(dataset, reader, contract, told, partial(_write, file), hire)
 
 
 def _decode(
@@ -121,25 +143,24 @@ def _decode(
     keep: Keep,
     hire: Callable | None = None,
 ) -> None:
-    """Give every image to `keep`, with its row; but for those that other processes have written already."""
+    """Give every image to `keep`, with its row, in the thread that decoded it; but for those that other processes have
+    written already."""
     size = contract.height * contract.width * contract.channels
     step = int(np.clip(CHUNK_BYTES // size, 1, CHUNK))
     pieces = [range(start, min(start + step, len(dataset))) for start in range(0, len(dataset), step)]
 
-    def here(rows: Sequence[int]) -> tuple[int, dict[int, np.ndarray]]:
-        block = np.empty((len(rows), contract.height, contract.width, contract.channels), np.uint8)
-        for place, row in zip(block, rows, strict=True):
-            place[...] = _prepared(dataset, dataset.files[row], reader, contract)
-        return len(rows), {rows[0]: block}
+    def here(rows: Sequence[int]) -> int:
+        for row in rows:
+            keep(row, _prepared(dataset, dataset.files[row], reader, contract))
+        return len(rows)
 
-    def there(ask: Ask, rows: Sequence[int]) -> tuple[int, dict[int, np.ndarray]]:
+    def there(ask: Ask, rows: Sequence[int]) -> int:
         left, _ = ask(rows[0], dataset.files[rows[0] : rows[-1] + 1])
-        return len(rows), {rows[k]: here([rows[k]])[1][rows[k]] for k in left}
+        here([rows[k] for k in left])
+        return len(rows)
 
     done = 0
-    for count, blocks in spread(pieces, here, there, hire):
-        for start, block in blocks.items():
-            keep(start, block)
+    for count in spread(pieces, here, there, hire):
         done += count
         tell(done, len(dataset))
 

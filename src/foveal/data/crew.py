@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from foveal.data.machine import in_threads, workers
+from foveal.data.memory import keep_freed_memory
 from foveal.data.sources.place import Located
 from foveal.data.worker import READY
 from foveal.errors import SourceError
@@ -31,7 +32,7 @@ Worker = subprocess.Popen[bytes]
 Ask = Callable[[int, Sequence[str]], tuple[list[Any], np.ndarray]]
 
 TRIALS = 2  # pieces done here to measure; the first can hold up imports
-QUICK = 0.0015  # seconds an image, below which Python's lock binds and threads get in each other's way
+QUICK = 0.0006  # seconds an image, below which Python's lock binds and threads get in each other's way
 WORTH = 2.0  # seconds of work that processes are started for; it takes them a third of a second
 
 
@@ -49,6 +50,7 @@ def spread(
     Args:
         hire: a context that gives an `Ask`, or None where no process could be started; None where none can help.
     """
+    keep_freed_memory()
     waiting = iter(pieces)
     seconds = float("inf")
     for piece in itertools.islice(waiting, TRIALS):

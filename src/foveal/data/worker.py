@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from foveal.data.memory import keep_freed_memory
 from foveal.data.photos import resize
 from foveal.data.seen import Seen, alike, see
 from foveal.data.sources.place import Place, read_place
@@ -31,6 +32,7 @@ UNREAD = (OSError, ValueError, zlib.error)
 
 
 def main() -> None:
+    keep_freed_memory()
     ask, answer = sys.stdin.buffer, sys.stdout.buffer
     job: dict[str, Any] = json.loads(ask.readline())
     work = partial(_look, ImageReader(**job["reader"]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from foveal.engine.memory import keep_freed_memory
+from foveal.data.memory import keep_freed_memory
 from foveal.engine.team import join, local_rank
 from foveal.errors import RecipeError
 

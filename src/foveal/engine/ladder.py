@@ -50,15 +50,17 @@ class Rung:
         widths: filters of the first blocks and of the last.
         least: images to learn from, repetitions counted, from which it does better than the one before.
         halved: whitening takes every second pixel.
+        batch: images a step at the least, where there are enough.
     """
 
     widths: tuple[int, ...]
     least: int
     halved: bool = False
+    batch: int = 256
 
 
 LADDER = (
-    Rung((32, 64), 0, halved=True),
+    Rung((32, 64), 0, halved=True, batch=128),
     Rung((32, 64, 128), 30_000),
     Rung((32, 128, 256), 180_000),
     Rung((64, 256, 256), 300_000),
@@ -106,7 +108,7 @@ def recipe_on(rung: Rung, dataset: Dataset, contract: InputContract, name: str) 
         input=contract,
         init="dirac",
         epochs=1,
-        batch_size=256,
+        batch_size=rung.batch,
         validation=_validation(dataset),
         test=share_of(dataset, "test", DEFAULT_TEST),
         optimizer="muon",
@@ -127,11 +129,15 @@ def growth_for(contract: InputContract) -> Growth:
     return GROWTH if min(contract.height, contract.width) >= SMALLEST_GROWING else ()
 
 
-def sized(recipe: Recipe, images: int, epochs: float) -> Recipe:
-    """The recipe for so many epochs: batches that make about 300 steps, augmentation that grows with the passes."""
+def sized(recipe: Recipe, images: int, epochs: float, least: int = 128) -> Recipe:
+    """The recipe for so many epochs: batches that make about 300 steps, augmentation that grows with the passes.
+
+    Args:
+        least: images in a batch, where there are enough.
+    """
     side = min(recipe.input.height, recipe.input.width)
     most = max(16, images // 8)
-    batch = int(min(np.clip(2 ** round(math.log2(max(1.0, images * epochs / STEPS))), 128, 512), most))
+    batch = int(min(np.clip(2 ** round(math.log2(max(1.0, images * epochs / STEPS))), least, 512), most))
     return recipe.changed(
         epochs=round(epochs, 3),
         batch_size=batch,

@@ -34,14 +34,16 @@ class Pace:
     """Looks at the clock now and then.
 
     Args:
-        left: seconds that are left for training.
+        left: seconds that are left for training and for what comes after it.
         phases: (until this share of the way, seconds a step), …, the last until 1: how dear steps are to each other.
         most: steps in all, above which more would not help.
+        after: seconds that what comes after training was expected to take; as much longer now as training is.
     """
 
     left: Callable[[], float]
     phases: Sequence[tuple[float, float]]
     most: int
+    after: float = 0.0
     now: Callable[[], float] = time.monotonic
     start: float | None = None
     work: float = 0.0
@@ -66,7 +68,7 @@ class Pace:
             return None
         self.look = progress + EVERY
         slower = (self.now() - self.start) / self.work
-        wanted = done + max(1, int(self.left() / (slower * self._mean(progress))))
+        wanted = done + max(1, int((self.left() / slower - self.after) / self._mean(progress)))
         wanted = min(wanted, max(self.most, total))
         return wanted if abs(wanted - total) > WORTH * (total - done) else None
 

@@ -35,7 +35,7 @@ RUNTIME = 500e6  # bytes of Python and torch
 FEWEST, MOST = 2.0, 12.0  # epochs of tuning that pay: fewer leave a probe better off, more learn by heart
 FROZEN = 0.6  # of a backbone, where there is no time to tune all of it
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
-CIFAR10 = (0.9e12, 0.70), (6.5e12, 0.84), (36e12, 0.90), (150e12, 0.93), (600e12, 0.945)
+CIFAR10 = (0.92e12, 0.73), (5.4e12, 0.83), (31e12, 0.882), (39e12, 0.889), (600e12, 0.94)
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,11 @@ class Planner:
             RecipeError: the minutes are over before training could begin.
         """
         recipe, speed = self._suited(self.own) if self.own else self._chosen()
+        least = recipe.batch_size
         # Epochs decide the batch, and the batch decides, a little, how many epochs there are.
         for _ in range(2):
             epochs = self._epochs(recipe, speed)
-            fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs)
+            fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs, least)
             recipe = self._settled(fitted)
         return self._told(recipe, speed), self._pace(recipe, speed)
 
@@ -131,10 +132,11 @@ class Planner:
         return min(MOST, most_epochs(self.images)) if recipe.weights else most_epochs(self.images)
 
     def _pace(self, recipe: Recipe, speed: Speed) -> Pace:
-        until = 60 * self.minutes - self._measuring(speed)
+        until = 60 * self.minutes - REPORT - REPORT_PER_THOUSAND * self.test / 1000
         most = self._most(recipe) * steps_in_epoch(self.images, recipe.batch_size)
         phases = [(share, seconds * recipe.batch_size + speed.step) for share, seconds in speed.phases]
-        return Pace(lambda: until - self.clock(), phases or [(1.0, 1.0)], int(most))
+        after = self.test * speed.answer
+        return Pace(lambda: until - self.clock(), phases or [(1.0, 1.0)], int(most), after)
 
     def _chosen(self) -> tuple[Recipe, Speed]:
         """The net that this machine can feed in the minutes, and its speed."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from foveal.errors import NetError
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Residual
-from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
+from foveal.nets.parts import Blur, Chain, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
 from foveal.nets.specs import (
     AvgPool,
     BatchNorm,
@@ -46,7 +46,7 @@ FITTED_AT_ONCE = 64  # images; 2,000 of 224×224 at once would take 6 GB
 
 @dataclass(frozen=True, eq=False)
 class BuiltStep:
-    """A layer of the notation and the module that does its work. The module's output is the step's output."""
+    """A layer of the notation and the module that does its work. In evaluation its output is the step's output."""
 
     step: Step
     module: nn.Module
@@ -204,7 +204,7 @@ def _chain(steps: Sequence[Step], built: list[BuiltStep]) -> nn.Sequential:
     for step in steps:
         modules.append(_module(step, built))
         built.append(BuiltStep(step, modules[-1]))
-    return nn.Sequential(*modules)
+    return Chain(*modules)
 
 
 def _module(step: Step, built: list[BuiltStep]) -> nn.Module:

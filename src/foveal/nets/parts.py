@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,7 +15,18 @@ from foveal.nets.specs import Activation
 from foveal.nets.windows import Pair, Window
 from foveal.recipe import InputContract
 
-__all__ = ["MODULES", "Blur", "Normalize", "PixelMean", "ResidualBlock", "Whitening", "activated", "pad", "probe"]
+__all__ = [
+    "MODULES",
+    "Blur",
+    "Chain",
+    "Normalize",
+    "PixelMean",
+    "ResidualBlock",
+    "Whitening",
+    "activated",
+    "pad",
+    "probe",
+]
 
 MODULES: dict[Activation, Callable[[], nn.Module]] = {
     # In place: what comes before it never needs its own output again, and half of the memory is touched.
@@ -38,9 +50,50 @@ class Normalize(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(contract.mean).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(contract.std).reshape(1, -1, 1, 1), persistent=False)
+        self.moves = any(contract.mean) or any(std != 1 for std in contract.std)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+        images = pixels.to(self.mean.dtype) / 255
+        if self.moves:
+            images = (images - self.mean) / self.std
+        return images
+
+
+class Chain(nn.Sequential):
+    """One module after another.
+
+    In training, bias and ReLU of a convolution that max pooling follows are done after it: the largest of some numbers,
+    with a bias added and cut off at zero, is the largest of those treated so, and so is its gradient; but a quarter of
+    the numbers remain. In evaluation every module gives what its layer gives.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        skip = False
+        for module, following in pairwise([*self, nn.Identity()]):
+            if skip:
+                skip = False
+            elif isinstance(following, nn.MaxPool2d) and _rectified(module):
+                x, skip = _pooled_first(module, following, x), True
+            else:
+                x = module(x)
+        return x
+
+
+def _rectified(module: nn.Module) -> bool:
+    """Whether it is a convolution with ReLU, as `activated` makes them."""
+    last = list(module.children())[-2:]
+    return len(last) == 2 and isinstance(last[0], nn.Conv2d) and isinstance(last[1], nn.ReLU)
+
+
+def _pooled_first(module: nn.Module, pool: nn.MaxPool2d, x: Tensor) -> Tensor:
+    *before, convolution, activation = module.children()
+    for part in before:
+        x = part(x)
+    assert isinstance(convolution, nn.Conv2d)
+    x = pool(convolution._conv_forward(x, convolution.weight, None))
+    return activation(x if convolution.bias is None else x + convolution.bias[:, None, None])
 
 
 class ResidualBlock(nn.Module):

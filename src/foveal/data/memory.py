@@ -1,4 +1,4 @@
-"""The C library's memory: what a training step frees is kept for the next step."""
+"""The C library's memory: what one image or training step frees is kept for the next."""
 
 import ctypes
 import os
