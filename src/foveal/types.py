@@ -130,15 +130,18 @@ class Source(Protocol):
         spec: what the user typed; opening it again gives the same source.
         signature: changes whenever a file is added, removed or rewritten; cheap (names, sizes, times), not a hash of
             the content. How it is read is part of it.
-        columns: names of the targets; empty where the cells are names of folders.
         reading: how it was read, to open it again.
     """
 
     name: str
     spec: str
     signature: str
-    columns: tuple[str, ...]
     reading: Reading
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the targets; empty where the cells are names of folders."""
+        ...
 
     @property
     def findings(self) -> tuple[Finding, ...]:

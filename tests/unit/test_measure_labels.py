@@ -80,8 +80,8 @@ def test_what_is_not_known_counts_nowhere() -> None:
     assert got.per_label["label 2"] == {"support": 0, "known": 0}
     known = ~np.isnan(truth)
     assert got.scores["micro_f1"].value == pytest.approx(f1_score(truth[known] == 1, outputs[known] >= 0))
-    each = [got.per_label[f"label {k}"]["ap"] for k in (0, 1)]
-    assert got.scores["map"].value == pytest.approx(np.mean([score.value for score in each if isinstance(score, Score)]))
+    each = [score.value for k in (0, 1) if isinstance(score := got.per_label[f"label {k}"]["ap"], Score)]
+    assert got.scores["map"].value == pytest.approx(np.mean(each))
 
 
 def test_thresholds_are_those_that_were_settled() -> None:

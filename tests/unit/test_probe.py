@@ -47,9 +47,6 @@ def test_the_penalty_is_chosen_on_other_images() -> None:
     held = clouds(600, seed=1, shift=0.1)
     head = ClassificationHead(20, 3)
     penalty = solve(head, features, targets, held)
-    losses = {}
-    for other in (1.0, 10.0, 100.0, 1000.0):
-        losses[other] = float(head.loss(head(held[0]), held[1])["cross_entropy"]) if other == penalty else None
     assert penalty >= 100, "noise is penalised"
 
 

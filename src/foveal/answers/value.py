@@ -99,12 +99,12 @@ class Value:
 
     def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """`values`: name to its `smallest`, `median`, `mean` and `largest`; no `labels`."""
+        if not len(targets):
+            return {"labels": {}, "values": {}}
         columns = targets.reshape(len(targets), len(labels)).astype(np.float64)
         kinds = {"smallest": np.min, "median": np.median, "mean": np.mean, "largest": np.max}
-        told = {
-            name: {kind: float(f(column)) for kind, f in kinds.items()} for name, column in zip(labels, columns.T)
-        }
-        return {"labels": {}, "values": told if len(targets) else {}}
+        told = {name: {kind: float(f(column)) for kind, f in kinds.items()} for name, column in zip(labels, columns.T)}
+        return {"labels": {}, "values": told}
 
     def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """Half the width of the interval around an answer, so that it holds the truth of `level` of all images like

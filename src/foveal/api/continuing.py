@@ -85,17 +85,9 @@ def divided_like(dataset: Dataset, run: Run, recipe: Recipe) -> Dataset:
     if dataset.given:
         return divide(dataset, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
     old = stored_splits(run.split)
-    splits = np.array([old.get(file, "") for file in dataset.files], dtype="<U10")
-    for group in np.unique(dataset.groups[splits != ""]):
-        members = np.flatnonzero(dataset.groups == group)
-        known = splits[members]
-        named = [name for name in ("train", "validation", "test") if name in known]
-        splits[members] = named[0] if named else ""
-    new = np.flatnonzero(splits == "")
-    if len(new):
-        part = _part(dataset, new)
-        splits[new] = divide(part, validation=recipe.validation, test=recipe.test, seed=recipe.seed).splits
-    return dataset.with_splits(splits)
+    known = dataset.with_splits(np.array([old.get(file, "") for file in dataset.files], dtype="<U10"))
+    settled = known.splits != ""
+    return divide(known, validation=recipe.validation, test=recipe.test, seed=recipe.seed, settled=settled)
 
 
 def put_start(network: Any, run: Run, labels: tuple[str, ...]) -> None:
@@ -180,17 +172,4 @@ def _grown(found: Any, own: Any, known: int, now: int) -> bool:
         found.ndim == own.ndim > 0
         and found.shape[1:] == own.shape[1:]
         and (len(found), len(own)) == (known, now)
-    )
-
-
-def _part(dataset: Dataset, rows: np.ndarray) -> Dataset:
-    return replace(
-        dataset,
-        files=tuple(dataset.files[row] for row in rows),
-        cells=tuple(dataset.cells[row] for row in rows),
-        targets=dataset.targets[rows],
-        strata=dataset.strata[rows],
-        groups=dataset.groups[rows],
-        splits=dataset.splits[rows],
-        sizes=dataset.sizes[rows],
     )

@@ -150,13 +150,13 @@ def training(events: Iterator[Event]) -> Path | None:
     _introduce(started)
     stop = False
 
-    def ask_to_stop(number: int, frame: object) -> None:
+    def ask_to_stop(kind: int, frame: object) -> None:
         nonlocal stop
         if stop:
             raise KeyboardInterrupt
         stop = True
 
-    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {kind: signal.signal(kind, ask_to_stop) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         with _bar(started) as bar:
             task = bar.add_task("", total=started.total, status="")
@@ -167,8 +167,8 @@ def training(events: Iterator[Event]) -> Path | None:
                     break
                 _progress(event, bar, task, started)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
     if stop:
         path = escape(shlex.quote(str(started.run)))
         program = "foveal" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun … -m foveal"
@@ -181,12 +181,12 @@ def following(events: Iterator[Event]) -> bool:
     """Take part in a training that another process shows, to its end; or False when that one stopped on Ctrl-C."""
     asked = False
 
-    def note(number: int, frame: object) -> None:
+    def note(kind: int, frame: object) -> None:
         nonlocal asked
         asked = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, note)
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, note)
     try:
         for _ in events:
             pass

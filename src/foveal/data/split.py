@@ -15,7 +15,7 @@ from foveal.errors import RunError, SplitError
 from foveal.files import write_atomic
 from foveal.types import SPLITS, Dataset
 
-__all__ = ["divide", "read_split", "write_split"]
+__all__ = ["divide", "read_split", "stored_splits", "write_split"]
 
 COLUMNS = ("file", "target", "split")
 OLD_COLUMNS = ("file", "label", "split")
@@ -30,7 +30,9 @@ class _Group:
     name: str
 
 
-def divide(dataset: Dataset, *, validation: float | None, test: float | None, seed: int) -> Dataset:
+def divide(
+    dataset: Dataset, *, validation: float | None, test: float | None, seed: int, settled: np.ndarray | None = None
+) -> Dataset:
     """Give every image a split. What the source itself put into one stays there.
 
     Test is carved from the images that are in no split or in train, then validation from what is left of them. Per
@@ -42,6 +44,7 @@ def divide(dataset: Dataset, *, validation: float | None, test: float | None, se
     Args:
         validation: share of the images outside of test; None where the source has that split.
         test: share of all images that may be carved from; None where the source has that split.
+        settled: (N,) bool, images that stay in the split where they are, and with them all of their groups.
 
     Raises:
         SplitError: a share is missing, or given for a split that is there, or leaves a split empty.
@@ -52,7 +55,10 @@ def divide(dataset: Dataset, *, validation: float | None, test: float | None, se
     _check_targets(dataset)
     splits = _joined(dataset)
     carved = {name: share for name, share in shares.items() if share is not None}
-    strata = _strata(dataset, np.flatnonzero(splits == "train"))
+    free = splits == "train"
+    if settled is not None:
+        free &= ~np.isin(dataset.groups, dataset.groups[settled])
+    strata = _strata(dataset, np.flatnonzero(free))
     spread = {k for k, groups in strata.items() if len(groups) >= SPREAD}
     for left, (name, share) in zip(reversed(range(len(carved))), carved.items()):
         keep = {k: 1 + left * (k in spread) for k in strata}
@@ -77,15 +83,7 @@ def read_split(path: Path, dataset: Dataset) -> Dataset:
     Raises:
         RunError: the file is damaged, or the images are not those that were divided; names what changed.
     """
-    try:
-        header, *rows = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
-        stored = {file: (target, split) for file, target, split in rows}
-        known = tuple(header) in (COLUMNS, OLD_COLUMNS)
-        damaged = not known or not {split for _, split in stored.values()} <= set(SPLITS)
-    except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"{path} is missing or damaged: {error}.") from error
-    if damaged:
-        raise RunError(f"{path} is damaged: expected the columns {', '.join(COLUMNS)}, the splits {', '.join(SPLITS)}.")
+    stored = _stored(path)
     now = dict(zip(dataset.files, dataset.cells))
     changes = {
         "missing": [file for file in stored if file not in now],
@@ -99,6 +97,29 @@ def read_split(path: Path, dataset: Dataset) -> Dataset:
             remedy="Bring the old images back, or train again.",
         )
     return dataset.with_splits(np.array([stored[file][1] for file in dataset.files], dtype="<U10"))
+
+
+def stored_splits(path: Path) -> dict[str, str]:
+    """File to split of the division that `write_split` wrote.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    return {file: split for file, (_, split) in _stored(path).items()}
+
+
+def _stored(path: Path) -> dict[str, tuple[str, str]]:
+    """File to target and split."""
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
+        stored = {file: (target, split) for file, target, split in rows}
+        known = tuple(header) in (COLUMNS, OLD_COLUMNS)
+        damaged = not known or not {split for _, split in stored.values()} <= set(SPLITS)
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} is missing or damaged: {error}.") from error
+    if damaged:
+        raise RunError(f"{path} is damaged: expected the columns {', '.join(COLUMNS)}, the splits {', '.join(SPLITS)}.")
+    return stored
 
 
 def _check_share(dataset: Dataset, name: str, share: float | None) -> None:

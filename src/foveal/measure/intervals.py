@@ -14,7 +14,7 @@ __all__ = ["ERROR", "LEVEL", "RESAMPLES", "R_SQUARED", "SHARE", "Scale", "bootst
 LEVEL = 0.95
 RESAMPLES = 2000
 FEWEST = 200  # resamples: their spread is then known to 5%
-DRAWS = 10_000_000  # images drawn in all, where that leaves `FEWEST` resamples
+DRAWS = 4_000_000  # images drawn in all, where that leaves `FEWEST` resamples
 CHUNK = 2_000_000  # counts drawn at once: 16 MB
 FARTHEST = 700.0  # from 0 on a logarithmic scale: what floats still hold
 

@@ -69,8 +69,8 @@ def average_precision(ranking: Ranking) -> Score:
     """With Wilson's interval, as if it were a share of the images that have the label: average precision is the mean
     over them of a precision, and those are no farther apart than a share's yes and no.
 
-    Source: Boyd, Eng and Page, "Area under the precision-recall curve", ECML 2013, who take a binomial interval of as many images as
-    have the label.
+    Source: Boyd, Eng and Page, "Area under the precision-recall curve", ECML 2013, who take
+    a binomial interval of as many images as have the label.
     """
     value = float(ranking.under(np.ones((_length(ranking), 1)))[0][0])
     return wilson(value * len(ranking.places), len(ranking.places))

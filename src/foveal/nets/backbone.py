@@ -80,8 +80,8 @@ def _unknown(name: str, error: Exception) -> Misfit:
     known = timm.list_models()
     if architecture in known:
         return Misfit(PREFIX + name, f"cannot be built: {error}", remedy="Leave out the tag after the dot.")
-    close = difflib.get_close_matches(architecture, known, n=1, cutoff=0.5)
-    remedy = f"Did you mean {PREFIX}{close[0]}?" if close else "timm.list_models() lists them."
+    close = [PREFIX + other for other in difflib.get_close_matches(architecture, known, n=4, cutoff=0.5)]
+    remedy = f"Did you mean {' or '.join(close)}?" if close else "timm.list_models() lists them."
     return Misfit(PREFIX + name, "is no network of timm", remedy=remedy)
 
 

@@ -19,9 +19,7 @@ class ClassificationHead(nn.Module):
         loss: without a choice here; ignored.
     """
 
-    def __init__(
-        self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
-    ) -> None:
+    def __init__(self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> None:
         super().__init__()
         self.output = _output(in_features, outputs)
         self.label_smoothing = label_smoothing
@@ -52,9 +50,7 @@ class MultiLabelHead(nn.Module):
         loss: without a choice here; ignored.
     """
 
-    def __init__(
-        self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
-    ) -> None:
+    def __init__(self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> None:
         super().__init__()
         self.output = _output(in_features, outputs)
         self.label_smoothing = label_smoothing
@@ -94,9 +90,7 @@ class RegressionHead(nn.Module):
     mean: Tensor
     spread: Tensor
 
-    def __init__(
-        self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
-    ) -> None:
+    def __init__(self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> None:
         super().__init__()
         assert loss in ("auto", "huber", "squared"), loss
         self.output = _output(in_features, outputs)

@@ -35,10 +35,10 @@ class TimmBody(nn.Module):
 
     def depths(self) -> dict[nn.Parameter, int]:
         """Each parameter with the number of its layer from the input, from 0, as timm groups them."""
-        from timm.models import group_with_matcher
+        from timm.models import group_parameters
 
-        names = group_with_matcher(self.net.named_parameters(), self.net.group_matcher(coarse=False), reverse=True)
-        found = {name: int(layer) for name, layer in names.items()}
+        groups = group_parameters(self.net, self.net.group_matcher(coarse=False))
+        found = {name: layer for layer, names in groups.items() for name in names}
         order = {layer: number for number, layer in enumerate(sorted(set(found.values())))}
         return {weight: order[found[name]] for name, weight in self.net.named_parameters()}
 

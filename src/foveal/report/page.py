@@ -172,7 +172,7 @@ def _axis(report: Report) -> dict[str, Any]:
 
 
 def _placed(score: ReportScore, start: float, end: float) -> dict[str, str]:
-    """Where its interval and its dot are between `start` and `end`, in percent from the left; `right` from the right."""
+    """Where its interval and its dot are from `start` to `end`, in percent from the left; `right` from the right."""
     low, value, high = (
         min(max(100 * (bound - start) / (end - start), 0.0), 100.0) for bound in (score.low, score.value, score.high)
     )

@@ -78,8 +78,8 @@ def curves_svg(title: str, train: Curve, validation: Curve, *, falling: bool) ->
 
 
 def scatter_svg(name: str, truth: Sequence[float], predicted: Sequence[float], half_width: float | None) -> str:
-    """Predicted against true, an `<svg>` that takes the width it is given: a dot a pair, the diagonal where an answer is
-    right, and the band where an answer is at most `half_width` away from the truth.
+    """Predicted against true, an `<svg>` that takes the width it is given: a dot a pair, the diagonal where an answer
+    is right, and the band where it is at most `half_width` away from the truth.
 
     Args:
         name: of the value; any text.

@@ -50,8 +50,8 @@ INTERVALS = """\
 | --- | --- |
 | `wilson` | Wilson's score interval (1927), for shares. For F1 it is that of J, the share right of the images where \
 the label is true or predicted, carried over by F1 = 2J / (1 + J); `n` counts those images. For `ap` it is that of a \
-share of the images that have the label, as many as `n` (Boyd, Eng and Page 2013); for `coverage` of several values, of \
-as many images. |
+share of the images that have the label, as many as `n` (Boyd, Eng and Page 2013); for `coverage` of several values, \
+of as many images. |
 | `bootstrap` | Up to 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval \
 (Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1; on the logarithmic scale for \
 errors, and for what R² leaves to 1, with Student's quantile. Many images, or labels, have fewer resamples, 200 at \

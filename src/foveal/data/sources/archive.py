@@ -63,7 +63,7 @@ class ZipSource:
     def findings(self) -> tuple[Finding, ...]:
         return (*self.directory.repeated, *self.directory.layout.findings)
 
-    @cached_property
+    @property
     def columns(self) -> tuple[str, ...]:
         return self.directory.layout.columns
 

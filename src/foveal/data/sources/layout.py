@@ -144,8 +144,8 @@ def folder_splits(files: Sequence[str], inner: int = 0) -> list[SplitName | None
     """
     folders = [[] if _is_outside(file) else file.split("/")[: -1 - inner] for file in files]
     top = 1 + len(os.path.commonprefix(folders)) if folders else 0  # noqa: RUF071 (of lists, not of strings)
-    named = ((SPLIT_NAMES.get(name.casefold()) for name in folder[:top]) for folder in folders)
-    return [next(filter(None, splits), None) for splits in named]
+    named = ([part.casefold() for part in folder[:top]] for folder in folders)
+    return [next((SPLIT_NAMES[name] for name in names if name in SPLIT_NAMES), None) for names in named]
 
 
 def _is_outside(file: str) -> bool:
