@@ -84,7 +84,6 @@ FAST = {
     "norm_learning_rate": 0.01,
     "schedule": "linear",
     "label_smoothing": 0.2,
-    "loss": "squared",
     "flip": True,
     "translate": 1,
     "cutout": 3,

@@ -33,8 +33,8 @@ def measure_label_sets(
     has none; a baseline has those that serve it best on the training images. What means over labels leave out: for
     `map` labels without an image that has them, for `macro_auroc` also those without one that has them not, for
     `macro_f1` those that are neither true nor predicted anywhere. The four have bootstrap intervals over images, drawn
-    with `seed` (a nominal 95% held the truth 92 to 98 times in 100, but that of `map` 85 times with 20 labels that 9 of
-    300 images have each: few of a kind rank better than many would); for those of a label see `label_scores`, `average_precision` and `auroc`. Without test images there are
+    with `seed` (a nominal 95% held the truth 92 to 98 times in 100, that of `map` 85 times where each of 20 labels has 9 of
+    300 images); for those of a label see `label_scores`, `average_precision` and `auroc`. Without test images there are
     no scores and no baselines, every support is 0 and nothing is raised.
     """
     if not len(test.files):

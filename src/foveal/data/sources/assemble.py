@@ -162,6 +162,8 @@ def _cell(row: Row, place: int | None) -> str:
 
 def _contradiction(rows: Sequence[_Named]) -> str:
     """The fault of rows that name one file; empty where they agree."""
+    if len(rows) == 1:
+        return ""
     if len({one.entry.cell for one in rows}) > 1:
         return "contradicting-targets"
     return "contradicting-places" if len({(one.entry.split, one.entry.group) for one in rows}) > 1 else ""
