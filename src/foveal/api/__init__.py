@@ -4,12 +4,15 @@ Looking at images does not need torch; what trains, evaluates or predicts import
 """
 
 from foveal.api.answering import load, predict
+from foveal.api.continuing import BeforeAfter, before_after
 from foveal.api.learning import plan, resume, resuming, train, training
 from foveal.api.looking import describe, look, propose_split
 from foveal.api.measuring import evaluate, report_of
 from foveal.api.showing import contact_sheet
 
 __all__ = [
+    "BeforeAfter",
+    "before_after",
     "contact_sheet",
     "describe",
     "evaluate",

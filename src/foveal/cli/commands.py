@@ -318,7 +318,7 @@ def _uncollected() -> Iterator[None]:
 
 def _train(events: Any, as_json: bool) -> None:
     """Show the events, let Ctrl-C stop between two steps, then evaluate what was trained."""
-    from foveal.api import report_of
+    from foveal.api import before_after, report_of
     from foveal.cli import follower, show
 
     if follower():
@@ -329,7 +329,14 @@ def _train(events: Any, as_json: bool) -> None:
     if run is None:
         raise typer.Exit(INTERRUPTED)
     report = _measured(report_of, run, "measuring on the test images", as_json)
-    show.json_object({"run": str(run), "report": report.as_dict()}) if as_json else show.page(run)
+    found = before_after(run)
+    if as_json:
+        more = {"before_after": found.as_dict()} if found else {}
+        show.json_object({"run": str(run), "report": report.as_dict(), **more})
+        return
+    if found:
+        show.before_after(found, report.headline)
+    show.page(run)
 
 
 def _measured(measure: Callable[..., Any], run: Path, message: str, as_json: bool) -> Any:

@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
 
 if TYPE_CHECKING:
+    from foveal.api.continuing import BeforeAfter
     from foveal.engine.plan import Plan
 
 __all__ = [
@@ -238,10 +239,11 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
         bar.update(task, total=event.total)
     elif isinstance(event, EpochEnded):
         epochs = max(started.epochs, event.epoch)  # the clock may have added one
-        parts = [f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}"]
+        parts = [f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}" if event.epoch else "probe"]
         for split in ("train", "validation"):
             values = {k.removeprefix(f"{split}_"): v for k, v in event.row.items() if k.startswith(f"{split}_")}
-            parts.append(" ".join([split, *(f"{name} {number(value, name)}" for name, value in values.items())]))
+            told = [f"{name} {number(value, name)}" for name, value in values.items()]
+            parts += [" ".join([split, *told])] if told else []
         parts.append(f"{event.row['seconds']:.0f} s{' *' if event.best else ''}")
         err.print(" · ".join(parts), soft_wrap=True)
     elif isinstance(event, Finished) and event.reason == "patience":
@@ -264,6 +266,22 @@ def scores(report: Report) -> None:
     out.print(labels)
     first = report.scores[report.headline[0]]
     out.print(f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}", style="dim")
+
+
+def before_after(found: "BeforeAfter", headline: Sequence[str]) -> None:
+    """What the network that a training started from and the new one make of what the old one knew."""
+    scores = [name for name in headline if name in found.before.scores and name in found.after.scores]
+    table = Table("", "before", "after", box=None, header_style="bold", pad_edge=False)
+    for name in scores:
+        table.add_row(named(name), *(_score(one.scores[name], name) for one in (found.before, found.after)), style="bold")
+    shown = (columns_of(found.before.per_label.values()) or [""])[-1]
+    for label in found.labels:
+        rows = found.before.per_label.get(label, {}), found.after.per_label.get(label, {})
+        cells = [_score(row[shown], shown) if shown in row else "–" for row in rows]
+        table.add_row(f"{escape(label)}, {named(shown)}", *cells)
+    out.print()
+    out.print(table)
+    out.print(f"on the {found.images:,} test images of what the old network knew", style="dim")
 
 
 def page(run: Path) -> None:
