@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -125,6 +125,7 @@ def test_thresholds_by_hand() -> None:
     assert LABELS.settle(np.zeros((0, 1)), np.array([]), ("a",)) == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=40))
 def test_no_threshold_has_a_larger_f1(pairs: list[tuple[int, bool]]) -> None:
     probabilities, truth = np.array([tenth / 10 for tenth, _ in pairs]), np.array([yes for _, yes in pairs])

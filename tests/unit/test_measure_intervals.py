@@ -122,7 +122,7 @@ def test_students_quantile() -> None:
 
 def test_scales_go_there_and_back() -> None:
     for scale, values in ((SHARE, (0.0, 0.3, 1.0)), (ERROR, (1e-9, 2.0, 1e6)), (R_SQUARED, (-40.0, 0.0, 0.999))):
-        assert [scale.back(float(scale.to(np.float64(value)))) for value in values] == pytest.approx(values)
+        assert [scale.back(float(scale.to(np.array(value)))) for value in values] == pytest.approx(values)
 
 
 def coverage(kind: str, n: int, times: int, seed: int) -> float:

@@ -45,6 +45,10 @@ __all__ = [
 FILES_SHOWN = 3
 FILES_COUNTED = 10  # more than these are counted for the reader
 
+# A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
+ONE_LINE, TWO_LINES, BARE = "{} [dim]\\[{}, {}][/]", "{}\n[dim]\\[{}, {}][/]", "{}"
+UNLIMITED = 10_000  # characters in a line
+
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
 
@@ -78,13 +82,15 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     told = f"{len(facts['labels'])} labels" if facts["labels"] else f"values: {', '.join(facts.get('values', {}))}"
     out.print(
         f"[bold]{escape(facts['source'])}[/]: {facts['images']:,} images, {escape(told)}\n"
-        f"height×width {spread} · {modes}"
+        f"height×width {spread} · {modes}",
+        soft_wrap=True,
     )
     out.print(_labels(dataset, note) if facts["labels"] else _values(facts, dataset, note))
     if note:
         out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
     elif len(dataset.given) < len(SPLITS):
-        out.print("* as training would divide it: stratified, seeded, exact duplicates kept together", style="dim")
+        text = "* as training would divide it: stratified, seeded, exact duplicates kept together"
+        out.print(text, style="dim", soft_wrap=True)
     for finding in dataset.findings:
         _finding(finding)
 
@@ -258,14 +264,28 @@ def scores(report: Report) -> None:
         table.add_row(named(name), *cells, style="bold" if name == "this network" else "")
     out.print(table)
     out.print()
-    columns, counts = columns_of(report.per_label.values()), counts_of(report.per_label.values())
-    labels = Table("", *map(named, columns), *map(named, counts), box=None, header_style="bold", pad_edge=False)
-    for name, row in report.per_label.items():
-        cells = [_score(row[key], key) if key in row else "–" for key in columns]
-        labels.add_row(escape(name), *cells, *(f"{row.get(key, 0):,}" for key in counts))
-    out.print(labels)
+    if not report.headline:
+        out.print("nothing could be measured: no test image has any of the labels", style="yellow")
+        return
     first = report.scores[report.headline[0]]
-    out.print(f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}", style="dim")
+    told = f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}"
+    wide = out.options.update_width(UNLIMITED)
+    forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
+    form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
+    out.print(forms[form])
+    out.print(f"{told}{', those of the labels in the report' if form == BARE else ''}", style="dim")
+
+
+def _rows(report: Report, form: str) -> Table:
+    """The scores of each label or value. Of a single value those that are not shown already."""
+    columns, counts = columns_of(report.per_label.values()), counts_of(report.per_label.values())
+    if report.points and len(report.per_label) == 1:
+        columns = [name for name in columns if name not in report.headline]
+    table = Table("", *map(named, columns), *map(named, counts), box=None, header_style="bold", pad_edge=False)
+    for name, row in report.per_label.items():
+        cells = [_score(row[key], key, form) if key in row else "–" for key in columns]
+        table.add_row(escape(name), *cells, *(f"{row.get(key, 0):,}" for key in counts))
+    return table
 
 
 def before_after(found: "BeforeAfter", headline: Sequence[str]) -> None:
@@ -273,7 +293,8 @@ def before_after(found: "BeforeAfter", headline: Sequence[str]) -> None:
     scores = [name for name in headline if name in found.before.scores and name in found.after.scores]
     table = Table("", "before", "after", box=None, header_style="bold", pad_edge=False)
     for name in scores:
-        table.add_row(named(name), *(_score(one.scores[name], name) for one in (found.before, found.after)), style="bold")
+        cells = [_score(one.scores[name], name) for one in (found.before, found.after)]
+        table.add_row(named(name), *cells, style="bold")
     shown = (columns_of(found.before.per_label.values()) or [""])[-1]
     for label in found.labels:
         rows = found.before.per_label.get(label, {}), found.after.per_label.get(label, {})
@@ -334,9 +355,9 @@ def description(description: Any) -> None:
     out.print(f"[bold]{description.parameters:,}[/] parameters, {description.flops / 1e6:,.2f} MFLOP an image forward")
 
 
-def _score(score: Any, name: str) -> str:
+def _score(score: Any, name: str, form: str = ONE_LINE) -> str:
     value, low, high = (number(bound, name) for bound in (score.value, score.low, score.high))
-    return f"{value} [dim]\\[{low}, {high}][/]"
+    return form.format(value, low, high)
 
 
 def _finding(finding: Finding) -> None:

@@ -118,7 +118,7 @@ def interval(
             error is taken, 1 / √n. None: the normal quantile.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        middle, others = float(scale.to(np.float64(value))), scale.to(drawn)
+        middle, others = float(scale.to(np.array(value))), scale.to(drawn)
     others = others[np.isfinite(others)]
     if not math.isfinite(middle):
         return Score(value, value, value, level, n, "bootstrap")

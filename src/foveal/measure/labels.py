@@ -33,9 +33,9 @@ def measure_label_sets(
     has none; a baseline has those that serve it best on the training images. What means over labels leave out: for
     `map` labels without an image that has them, for `macro_auroc` also those without one that has them not, for
     `macro_f1` those that are neither true nor predicted anywhere. The four have bootstrap intervals over images, drawn
-    with `seed` (a nominal 95% held the truth 92 to 98 times in 100, that of `map` 85 times where each of 20 labels has 9 of
-    300 images); for those of a label see `label_scores`, `average_precision` and `auroc`. Without test images there are
-    no scores and no baselines, every support is 0 and nothing is raised.
+    with `seed` (a nominal 95% held the truth 92 to 98 times in 100, that of `map` 85 times where each of 20 labels has
+    9 of 300 images); for those of a label see `label_scores`, `average_precision` and `auroc`. Without test images
+    there are no scores and no baselines, every support is 0 and nothing is raised.
     """
     if not len(test.files):
         return Measurement(scores={}, per_label={name: {"support": 0, "known": 0} for name in labels})
@@ -134,10 +134,10 @@ def _mistakes(
     """One an image: the wrong one that the network was surest of."""
     sure = np.where(~np.isnan(truth) & (said != (truth == 1)), np.where(said, probability, 1 - probability), -1.0)
     mistakes = []
-    for row in np.argsort(-sure.max(axis=1), kind="stable")[:MOST_MISTAKES].tolist():
+    for row in map(int, np.argsort(-sure.max(axis=1), kind="stable")[:MOST_MISTAKES]):
         k = int(sure[row].argmax())
         if sure[row, k] >= 0:
-            words = labels[k], f"not {labels[k]}"
-            told = words if truth[row, k] == 1 else words[::-1]
-            mistakes.append(Mistake(files[row], *told, float(sure[row, k])))
+            yes, no = labels[k], f"not {labels[k]}"
+            true, told = (yes, no) if truth[row, k] == 1 else (no, yes)
+            mistakes.append(Mistake(files[row], true, told, float(sure[row, k])))
     return tuple(mistakes)

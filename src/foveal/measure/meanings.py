@@ -14,7 +14,7 @@ SCORES: dict[str, str] = {
     "macro_f1": "mean F1 of the labels that are true or predicted somewhere, each label counting the same",
     "micro_f1": "F1 of all answers taken together, where several labels may be true; each answer counts the same",
     "mae": "mean absolute error, in the unit of the value",
-    "rmse": "root of the mean squared error, in the unit of the value: large errors weigh more than in the mae",
+    "rmse": "root of the mean squared error, in the unit of the value: large errors weigh more than in the MAE",
     "r2": "share of the variance of the true values that is explained; below 0 where their mean would do better",
     "median_error": "median absolute error, in the unit of the value: half of the answers are nearer",
     "coverage": f"share of the true values that lie in their interval, which was made to hold {100 * LEVEL:.0f} in 100",

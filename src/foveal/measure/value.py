@@ -1,7 +1,7 @@
 """How good the `value` answer is: K true numbers an image against K outputs an image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -144,8 +144,8 @@ def _points(
 ) -> tuple[Points, ...]:
     most = max(1, min(MOST_POINTS, MOST_POINTS_IN_ALL // len(labels)))
     rows = np.sort(np.random.default_rng(seed).permutation(len(truth))[:most])
-    points = tuple(
-        Points(name, *(tuple(float(f"{value:.7g}") for value in of[rows, k]) for of in (truth, outputs)))
-        for k, name in enumerate(labels)
-    )
-    return tuple(replace(one, half_width=None if np.isnan(w) else float(w)) for one, w in zip(points, half))
+    points = []
+    for k, name in enumerate(labels):
+        true, said = (tuple(float(f"{value:.7g}") for value in of[rows, k]) for of in (truth, outputs))
+        points.append(Points(name, true, said, None if np.isnan(half[k]) else float(half[k])))
+    return tuple(points)

@@ -102,7 +102,8 @@ def _headline(report: Report) -> dict[str, Any] | None:
 def _cautions(report: Report) -> list[str]:
     """What a careful reader must know before they quote the number, in whole sentences."""
     if not report.headline:
-        return ["The test split has no images, so nothing could be measured. Give it some and evaluate again."]
+        what = "No test image has any of the labels" if report.data.splits["test"] else "The test split has no images"
+        return [f"{what}, so nothing could be measured. Give it some and evaluate again."]
     name = report.headline[0]
     score = report.scores[name]
     rivals = {other: row[name] for other, row in report.baselines.items() if name in row}

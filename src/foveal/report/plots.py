@@ -26,8 +26,8 @@ LEFT, RIGHT, ABOVE, BELOW = 42, 312, 28, 184
 MOST_TICKS = 6
 ROUNDING = 1e-9  # of a tick
 
-# Of predicted against true: the whole, and the side, left and upper edge of the panel, both of them squares.
-SQUARE, SIDE, FROM_LEFT, FROM_TOP = 320, 256, 56, 8
+# Of predicted against true: width and height, and the side and the left and upper edge of the panel, which is a square.
+SQUARE, SIDE, FROM_LEFT, FROM_TOP = (320, 306), 256, 56, 8
 THIN = '<path d="{}" fill="none" stroke="currentColor" stroke-width=".6"/>'
 
 
@@ -111,11 +111,11 @@ def scatter_svg(name: str, truth: Sequence[float], predicted: Sequence[float], h
     look = f'fill="none" stroke="{VALIDATION}" stroke-opacity=".55" stroke-width="4" stroke-linecap="round"'
     parts.append(f'<path d="{dots}" {look}/>')
     middle = SIDE // 2
-    parts.append(f'<text x="{FROM_LEFT + middle}" y="{SQUARE - 10}" text-anchor="middle">true</text>')
+    parts.append(f'<text x="{FROM_LEFT + middle}" y="{bottom + 36}" text-anchor="middle">true</text>')
     turned = f'x="{-FROM_TOP - middle}" y="12" transform="rotate(-90)" text-anchor="middle"'
     parts.append(f"<text {turned}>predicted</text>")
     label = html.escape(f"Predicted against true {name} of {len(truth)} test images")
-    size = f'viewBox="0 0 {SQUARE} {SQUARE}" font-size="11" fill="currentColor"'
+    size = f'viewBox="0 0 {SQUARE[0]} {SQUARE[1]}" font-size="11" fill="currentColor"'
     return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
 
 

@@ -31,7 +31,7 @@ def number(value: float, name: str) -> str:
     """A score of that name, or one of its bounds: three digits of an error, which has the user's unit, three decimals
     of all others."""
     if name.removeprefix("train_").removeprefix("validation_") not in ERRORS:
-        return f"{value:.3f}"
+        return f"{round(value, 3) + 0.0:.3f}"  # never -0.000
     if not math.isfinite(value) or not 1e-6 < abs(value) < 1e15:
         return f"{value:.{DIGITS}g}"
     decimals = DIGITS - 1 - math.floor(math.log10(abs(value)))

@@ -1,0 +1,139 @@
+"""What a person sees in a terminal, whatever the task."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import foveal
+from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
+from foveal.cli import show
+from foveal.data import summary
+from foveal.measure import measure_label_sets, measure_values
+from foveal.report import Report, build_report
+from foveal.task import Examples, FileAnswer, Prediction
+from foveal.tasks import TASKS
+from foveal.types import Measurement, Reading
+
+Told = Callable[[], str]
+DATA = {
+    "source": "photos",
+    "images": 80,
+    "labels": {},
+    "splits": {"train": 40, "validation": 0, "test": 40},
+    "given": [],
+    "sizes": {key: [4, 4] for key in ("smallest", "median", "largest")},
+    "channels": 1,
+    "modes": {"L": 80},
+    "findings": [],
+    "fingerprint": "ab" * 32,
+}
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Told]:
+    """Stdout as wide as asked for; what was printed."""
+
+    def make(width: int) -> Told:
+        file = io.StringIO()
+        monkeypatch.setattr(show, "out", Console(file=file, width=width, highlight=False, emoji=False))
+        return file.getvalue
+
+    return make
+
+
+def examples(targets: np.ndarray) -> Examples:
+    pixels = np.random.default_rng(0).integers(0, 256, (len(targets), 4, 4, 1), dtype=np.uint8)
+    return Examples([str(k) for k in range(len(targets))], pixels, targets)
+
+
+def report(task: str, measurement: Measurement) -> Report:
+    return build_report(measurement, task=TASKS[task], looks=1, recipe={}, data=DATA, environment={}, history=[])
+
+
+def several_labels() -> Report:
+    rng = np.random.default_rng(0)
+    truth = (rng.random((40, 2)) < 0.4).astype(np.float32)
+    found = measure_label_sets(rng.normal(size=(40, 2)), examples(truth), examples(truth), ["[red]", "b"], 0)
+    return report("multilabel", found)
+
+
+@pytest.mark.parametrize(("width", "intervals", "lines"), [(160, True, 1), (100, True, 2), (80, False, 1)])
+def test_intervals_of_labels_are_shown_where_they_fit(
+    terminal: Callable[[int], Told], width: int, intervals: bool, lines: int
+) -> None:
+    told, found = terminal(width), several_labels()
+    show.scores(found)
+    text = told()
+    assert all(len(line) <= width for line in text.splitlines())
+    rows = [line for line in text.splitlines() if line.startswith("[red]")]
+    score = found.per_label["[red]"]["ap"]
+    assert not isinstance(score, int)
+    shown = f"[{score.low:.3f}, {score.high:.3f}]"
+    assert (shown in text) == intervals
+    assert (shown in rows[0]) == (lines == 1 and intervals)
+    assert ("those of the labels in the report" in " ".join(text.split())) != intervals
+    for name in ("mAP", "macro AUROC", "prevalence", "linear pixels", "AUROC", "precision", "images", "known"):
+        assert name in text
+
+
+def test_a_single_value_is_not_told_twice(terminal: Callable[[int], Told]) -> None:
+    truth = np.random.default_rng(0).normal(30, 10, (40, 1)).astype(np.float32)
+    told = terminal(80)
+    show.scores(report("regression", measure_values(truth + 1, examples(truth), examples(truth), ["age"], 0)))
+    text = told()
+    assert text.count("MAE") == 1
+    assert "median error" in text
+    assert "1.00 [" in text
+    assert "-0.000" not in text
+
+
+def test_nothing_measured_is_said(terminal: Callable[[int], Told]) -> None:
+    told, unknown = terminal(80), np.full((3, 1), np.nan, np.float32)
+    show.scores(report("multilabel", measure_label_sets(np.zeros((3, 1)), *[examples(unknown)] * 2, ["a"], 0)))
+    assert "no test image has any of the labels" in told()
+
+
+@pytest.mark.parametrize(
+    ("prediction", "line"),
+    [
+        (LabelPrediction("[b]cat", 0.9834, {}), "1.png  [b]cat  0.983"),
+        (ValuePrediction({"age": 31.2}, {"age": (24.0, 38.4)}), "1.png  age 31.2 [24.0, 38.4]"),
+        (LabelsPrediction(("a", "b"), {"a": 0.9, "b": 0.8}), "1.png  a 0.900  b 0.800"),
+        (LabelsPrediction((), {"a": 0.1}), "1.png  (none)"),
+    ],
+)
+def test_answers(terminal: Callable[[int], Told], prediction: Prediction, line: str) -> None:
+    told = terminal(80)
+    show.answer(FileAnswer("1.png", prediction))
+    assert told() == f"{line}\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    lines = ["path,age,cat,dog"]
+    for k in range(30):
+        Image.fromarray(np.full((4, 4), 8 * k, np.uint8)).save(tmp_path / f"{k}.png")
+        lines.append(f"{k}.png,{k}.5,{k % 2},{'' if k % 3 else 1}")
+    (tmp_path / "people.csv").write_text("\n".join(lines))
+    return tmp_path / "people.csv"
+
+
+def test_what_look_says_of_values_and_of_several_labels(terminal: Callable[[int], Told], table: Path) -> None:
+    told = terminal(100)
+    dataset = foveal.look(table, reading=Reading(target=("age",)))
+    show.data(summary(dataset, TASKS[dataset.task]), dataset, "")
+    assert "30 images, values: age" in told()
+    assert " ".join(["age", "0.5", "15", "15", "29.5"]) in " ".join(told().split())
+    told = terminal(100)
+    dataset = foveal.look(table, reading=Reading(target=("cat", "dog")))
+    show.data(summary(dataset, TASKS[dataset.task]), dataset, "")
+    assert dataset.task == "multilabel"
+    assert "30 images, 2 labels" in told()
+    rows = [line.split() for line in told().splitlines()]
+    assert ["cat", "0", "0", "0", "15"] in rows
+    assert ["dog", "0", "0", "0", "10"] in rows
