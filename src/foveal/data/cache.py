@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -104,7 +104,8 @@ def _put(array: np.ndarray, row: int, image: np.ndarray) -> None:
 
 def _write(file: IO[bytes], row: int, image: np.ndarray) -> None:
     """Straight from the thread that decoded it, while it is still in the processor's cache."""
-    left, place = memoryview(np.ascontiguousarray(image)).cast("B"), HEADER + row * image.nbytes
+    data: Any = np.ascontiguousarray(image)
+    left, place = memoryview(data).cast("B"), HEADER + row * image.nbytes
     if not hasattr(os, "pwrite"):
         with WRITING:
             file.seek(place)
@@ -126,13 +127,13 @@ def _fill_file(
     with ThreadPoolExecutor(1) as flusher:
         flushed: Future[None] | None = None
 
-        def told(done: int, total: int) -> None:
+        def and_flush(done: int, total: int) -> None:
             nonlocal flushed
             if flushed is None or flushed.done():
                 flushed = flusher.submit(os.fsync, file.fileno())
             tell(done, total)
 
-        _decode(dataset, reader, contract, told, partial(_write, file), hire)
+        _decode(dataset, reader, contract, and_flush, partial(_write, file), hire)
 
 
 def _decode(

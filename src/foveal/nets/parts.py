@@ -67,10 +67,10 @@ class Chain(nn.Sequential):
     the numbers remain. In evaluation every module gives what its layer gives.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
         if not self.training:
-            return super().forward(x)
-        skip = False
+            return super().forward(input)
+        x, skip = input, False
         for module, following in pairwise([*self, nn.Identity()]):
             if skip:
                 skip = False
