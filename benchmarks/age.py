@@ -1,5 +1,5 @@
-"""Age from a face (UTKFace, 1,700 images): mean absolute error and the coverage of 90% intervals over five seeds, pretrained
-and from scratch.
+"""Age from a face (UTKFace, 1,700 images): mean absolute error and the coverage of 90% intervals over five seeds,
+pretrained and from scratch.
 
     FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/age.py [--repeats 5] [--only pretrained]
 

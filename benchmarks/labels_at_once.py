@@ -1,10 +1,10 @@
-"""Several labels at once on mosaics of CIFAR-10: mean average precision, ours beside the same network, batches and epochs
-in a plain PyTorch loop.
+"""Several labels at once on mosaics of CIFAR-10: mean average precision, ours beside the same network, batches and
+epochs in a plain PyTorch loop.
 
     FOVEAL_DATA=... python benchmarks/labels_at_once.py [--images 6000] [--epochs 10]
 
-Makes images of 64×64 with two to four CIFAR-10 images in their quarters, and a table of what is on each; test mosaics are
-made of test images alone. Both read the same PNG files. Contestants: ours, torch.
+Makes images of 64×64 with two to four CIFAR-10 images in their quarters, and a table of what is on each; test mosaics
+are made of test images alone. Both read the same PNG files. Contestants: ours, torch.
 """
 
 import csv

@@ -3,9 +3,9 @@ learning, with the same backbone and weights; and both from scratch.
 
     FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/photographs_accuracy.py [--minutes 3] [--scratch-minutes 10]
 
-Needs cats_dogs.zip (class folders in train/ and test/) in FOVEAL_DATA, and mobilenetv2_100.safetensors in FOVEAL_WEIGHTS.
-Contestants: ours, tutorial, ours-scratch, tutorial-scratch. Both run in our own environment. Seconds are from the start
-of the process to the line with the accuracy; the tutorial reads unpacked files.
+Needs cats_dogs.zip (class folders in train/ and test/) in FOVEAL_DATA, and mobilenetv2_100.safetensors in
+FOVEAL_WEIGHTS. Contestants: ours, tutorial, ours-scratch, tutorial-scratch. Both run in our own
+environment. Seconds are from the start of the process to the line with the accuracy; the tutorial reads unpacked files.
 """
 
 import os
@@ -16,8 +16,20 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from common import Contestant, arguments, gigabytes, grouped, header, load_shown, logged, median, peer, table, turns
-from common import warn_if_busy
+from common import (
+    Contestant,
+    arguments,
+    gigabytes,
+    grouped,
+    header,
+    load_shown,
+    logged,
+    median,
+    peer,
+    table,
+    turns,
+    warn_if_busy,
+)
 
 NAME = "photographs_accuracy"
 NET = "mobilenetv2_100"

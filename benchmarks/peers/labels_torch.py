@@ -1,4 +1,4 @@
-"""Several labels at once in a plain PyTorch loop: TABLE EPOCHS SEED. The network, batch, optimizer and augmentation of ours."""
+"""Several labels at once in a plain PyTorch loop: TABLE EPOCHS SEED. Network, batch and optimizer are those of ours."""
 
 import csv
 import sys
@@ -14,7 +14,7 @@ from torch import nn
 
 def main(table: str, epochs: str, seed: str) -> None:
     torch.manual_seed(int(seed))
-    with open(table, newline="") as file:
+    with Path(table).open(newline="") as file:
         rows = list(csv.DictReader(file))
     labels = sorted({name for row in rows for name in row["target"].split("|")})
     folder = Path(table).parent

@@ -19,7 +19,7 @@ import foveal
 from foveal.events import Started, Step
 from foveal.nets import parse_input
 from foveal.recipe import Recipe, named_recipe
-from foveal.types import Dataset, Entry, SplitName
+from foveal.types import Dataset, Entry, Reading, SplitName
 
 IMAGES = 20_000  # in the set: more than the caches of any processor hold
 
@@ -28,7 +28,8 @@ class RandomImages:
     """A source of random pixels, ten classes; nearly all of them for training."""
 
     name = spec = signature = "random"
-    findings = ()
+    findings = columns = ()
+    reading = Reading()
 
     def __init__(self, count: int, shape: tuple[int, int, int]) -> None:
         self.shape = shape

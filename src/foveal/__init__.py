@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from foveal.recipe import InputContract, Recipe
     from foveal.report import Report
     from foveal.run import Run
-    from foveal.types import Dataset, Finding, Score
+    from foveal.types import Dataset, Finding, Reading, Score
 
 __all__ = [
     "Dataset",
@@ -21,6 +21,7 @@ __all__ = [
     "FovealError",
     "InputContract",
     "Predictor",
+    "Reading",
     "Recipe",
     "Report",
     "Run",
@@ -43,6 +44,7 @@ _HOMES = {
     "FovealError": "errors",
     "InputContract": "recipe",
     "Predictor": "engine.predictor",
+    "Reading": "types",
     "Recipe": "recipe",
     "Report": "report",
     "Run": "run",

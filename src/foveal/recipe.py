@@ -285,9 +285,7 @@ def pretrained(dataset: Dataset) -> Recipe:
         name="pretrained",
         net=BACKBONE_NET,
         weights="pretrained",
-        input=InputContract(
-            height=224, width=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-        ),
+        input=InputContract(height=224, width=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
         probe=True,
         layer_decay=0.8,
         still_norms=True,

@@ -101,7 +101,8 @@ def test_layers_learn_the_slower_the_earlier_they_are(photos: Path, tmp_path: Pa
 
     recipe = default(foveal.look(photos)).changed(net=NET, layer_decay=0.5, **{"input.height": 32, "input.width": 32})
     network = network_for(recipe, TASKS["classification"], ("dark", "light"))
-    scale = {w: g["scale"] for g in optimizer_for(network, recipe, torch.device("cpu")).param_groups for w in g["params"]}
+    groups = optimizer_for(network, recipe, torch.device("cpu")).param_groups
+    scale = {weight: group["scale"] for group in groups for weight in group["params"]}
     assert network.backbone
     depths = network.backbone.depths()
     last = max(depths.values())

@@ -16,8 +16,11 @@ from foveal.types import Dataset, Source
 def dataset(side: int, n: int = 1000, given: tuple = (), channels: int = 3) -> Dataset:
     return Dataset(
         source=object.__new__(Source),
+        task="classification",
         files=tuple(map(str, range(n))),
+        cells=tuple(str(row % 10) for row in range(n)),
         targets=np.arange(n) % 10,
+        strata=np.arange(n) % 10,
         groups=np.arange(n),
         splits=np.full(n, "", dtype="<U10"),
         labels=tuple("0123456789"),

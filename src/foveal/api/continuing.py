@@ -150,11 +150,11 @@ def before_after(
         outputs = infer(trained_network(one, task, device, net), array, rows, device.torch)
         labels = tuple(one.info["labels"])
         targets = dataset.targets[:, : len(labels)] if alone else dataset.targets
-        examples = [
+        test, train = (
             Examples([dataset.files[row] for row in part], PixelRows(array, part), targets[part])
             for part in (rows, learned)
-        ]
-        measured.append(task.measure(outputs, *examples, labels, run.recipe.seed, one.settled))
+        )
+        measured.append(task.measure(outputs, test, train, labels, run.recipe.seed, one.settled))
     return BeforeAfter(len(rows), tuple(old.info["labels"]), *measured)
 
 
@@ -168,8 +168,4 @@ def _refuse_unfinished(run: Run) -> None:
 
 def _grown(found: Any, own: Any, known: int, now: int) -> bool:
     """Whether a tensor is that of the output layer, with more rows now."""
-    return (
-        found.ndim == own.ndim > 0
-        and found.shape[1:] == own.shape[1:]
-        and (len(found), len(own)) == (known, now)
-    )
+    return found.ndim == own.ndim > 0 and found.shape[1:] == own.shape[1:] and (len(found), len(own)) == (known, now)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foveal.api.beginning import begin_again, network_at_start
 from foveal.api.looking import task_and_data
 from foveal.api.measuring import report_of
 from foveal.api.preparing import Asked, Prepared, module_and_line, prepare
@@ -114,7 +115,7 @@ def training(
                 "it calls `recipe` to all: --recipe recipe.json",
             )
         at = prepare(asked)
-        network = _network(at, team)
+        network = network_at_start(at, team)
         if team.lead:
             path = _new_run(out, at)
     path = Path(team.tell(str(path)))
@@ -123,30 +124,6 @@ def training(
     notes = (*at.notes, *told, *_noted(at.ready.dataset))
     places = at.ready.dataset, at.ready.pixels, network, at.device, save_every, notes
     return _events(Run(path), at.task, at.ready.recipe, *places, pace=at.ready.pace)
-
-
-def _network(at: Prepared, team: "Team") -> Any:
-    """The network as training begins with it.
-
-    Raises:
-        RecipeError: the recipe cannot be followed by several processes.
-    """
-    from foveal.api.continuing import put_start
-    from foveal.engine.predictor import network_for
-    from foveal.engine.pretrained import put_weights
-
-    recipe = at.ready.recipe
-    if team.size > 1 and (recipe.mixup or recipe.cutmix or (recipe.weights and not recipe.still_norms)):
-        raise RecipeError(
-            "Several processes can neither blend images of one batch nor train the batch norm of a backbone.",
-            remedy="Set mixup=0, cutmix=0 and still_norms=true, or train in one process.",
-        )
-    network = network_for(recipe, at.task, at.ready.dataset.labels, at.module)
-    if at.weights:
-        put_weights(network, at.weights)
-    if at.start:
-        put_start(network, at.start, at.ready.dataset.labels)
-    return network
 
 
 def _new_run(out: str | Path | None, at: Prepared) -> Path:
@@ -260,43 +237,13 @@ def resuming(
         record, dataset = task_and_data(run, progress)
         network = network_for(run.recipe, record, dataset.labels, net)
         if latest_checkpoint(run.checkpoints)[0] is None:
-            _begin_again(run, network, dataset)
+            begin_again(run, network, dataset)
         array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
     _agree(team, run.recipe, dataset)
     now = environment(on)
     changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now.get(key)]
     notes = (f"the result can differ in the last bits: {'; '.join(changed)}",) if changed else ()
     return _events(run, record, run.recipe, dataset, array, network, on, save_every, notes)
-
-
-def _begin_again(run: Run, network: Any, dataset: Dataset) -> None:
-    """The weights that the run began with, for one that was stopped before its first checkpoint.
-
-    Raises:
-        WeightsError: they cannot be had any more.
-        RunError: they are other ones now.
-    """
-    from foveal.api.continuing import put_start
-    from foveal.engine.checkpoint import file_sha256
-    from foveal.engine.pretrained import find_weights, put_weights
-
-    if run.recipe.begin:
-        start = Run.open(run.info["start"])
-        _same(run, str(start.path), run.recipe.begin, str(start.weights), file_sha256(start.weights))
-        put_start(network, start, dataset.labels)
-    if run.recipe.weights:
-        weights, was = find_weights(run.recipe, accept_licence=True), run.info["weights"]
-        _same(run, was["origin"], was["sha256"], weights.origin, weights.sha256)
-        put_weights(network, weights)
-
-
-def _same(run: Run, was: str, expected: str, now: str, found: str) -> None:
-    if expected != found:
-        raise RunError(
-            f"{run.path} began with the weights {was} (SHA-256 {expected[:12]}…), and those found now are others "
-            f"({now}, {found[:12]}…).",
-            remedy="Bring the old ones back, or train again.",
-        )
 
 
 def resume(
@@ -329,8 +276,8 @@ def _events(
     notes: tuple[str, ...] = (),
     pace: "Pace | None" = None,
 ) -> Iterator[Event]:
-    from foveal.engine.team import join
     from foveal.engine.steps import TrainingSet, pixels_key
+    from foveal.engine.team import join
     from foveal.engine.train import train
 
     splits = dataset.rows("train"), dataset.rows("validation")

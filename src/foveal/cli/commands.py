@@ -211,8 +211,8 @@ def plan(
 
     reading = reading_of(target, path_column, split_column, group_column, target_pattern)
     options = {"minutes": minutes, "task": task, "net": net, "device": device or "auto", "began": BEGAN}
-    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "reading": reading}
-    changes = ({"weights": str(weights)} if weights else {}) | settings_of(settings or [])
+    begin: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "reading": reading}
+    changes: dict[str, Any] = ({"weights": str(weights)} if weights else {}) | settings_of(settings or [])
     with _uncollected(), show.working(f"looking at {source}") as progress:
         planned = plan(source, progress=progress, **begin, **options, **changes)
     show.json_object(planned.as_dict()) if as_json else show.plan(planned)

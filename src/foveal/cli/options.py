@@ -57,8 +57,8 @@ SOURCE = Annotated[
     typer.Argument(
         metavar="SOURCE",
         autocompletion=completed("digits", "cifar10", "cifar100"),
-        help="A folder of class folders, a .zip or .tar of one, a table (.csv, .tsv, .parquet), a list of files (.txt), "
-        "hf:OWNER/NAME, or a built-in set: digits, cifar10, cifar100.",
+        help="A folder of class folders, a .zip or .tar of one, a table (.csv, .tsv, .parquet), a list of files "
+        "(.txt), hf:OWNER/NAME, or a built-in set: digits, cifar10, cifar100.",
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
@@ -68,16 +68,14 @@ TASK = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="What to learn: classification, regression or multilabel; told by how the targets are written unless said.",
+        help="What to learn: classification, regression or multilabel; told by how targets are written unless said.",
         autocompletion=completed("auto", "classification", "regression", "multilabel"),
     ),
 ]
 TABLE = "Tables and file names"
 TARGET = Annotated[
     list[str] | None,
-    typer.Option(
-        "--target", metavar="COLUMN", help="The column to learn; may be repeated.", rich_help_panel=TABLE
-    ),
+    typer.Option("--target", metavar="COLUMN", help="The column to learn; may be repeated.", rich_help_panel=TABLE),
 ]
 PATH = Annotated[
     str | None,
@@ -126,7 +124,7 @@ PRETRAINED = Annotated[
     bool | None,
     typer.Option(
         "--pretrained/--no-pretrained",
-        help="Begin with pretrained weights, or from scratch; unless said, pretrained for photographs where the weights "
+        help="Begin with pretrained weights, or from scratch; unless said, pretrained for photographs where weights "
         "can be had.",
         show_default=False,
         rich_help_panel=BEGIN,

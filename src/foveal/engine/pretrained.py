@@ -1,4 +1,4 @@
-"""Weights that somebody else trained: found, their licence read, and put into a network's backbone. safetensors only."""
+"""Weights that somebody else trained: found, their licence read, put into a network's backbone. safetensors only."""
 
 import json
 import os
@@ -141,7 +141,7 @@ def _in_file(name: str, path: Path) -> Weights:
     if path.suffix.lower() in PICKLES:
         raise WeightsError(
             f"{path} is a pickle, or may be one: reading it can run any program, so Foveal never does.",
-            remedy="Convert it where you trust it: safetensors.torch.save_file(torch.load(…), 'weights.safetensors').",
+            remedy="Convert it where you trust it: safetensors.torch.save_file(STATE_DICT, 'weights.safetensors').",
         )
     if not path.is_file():
         raise WeightsError(

@@ -102,9 +102,7 @@ def fit_output(network: Network, data: TrainingSet, device: Device) -> Iterator[
             "A probe fits the output layer, and this network, a module of your own, brings its own.",
             remedy="Train without: --set probe=false",
         )
-    learned, held = (
-        Features(network, data.pixels, data.key, rows, device) for rows in (data.train, data.validation)
-    )
+    learned, held = (Features(network, data.pixels, data.key, rows, device) for rows in (data.train, data.validation))
     yield from learned.compute()
     for done in held.compute():
         yield len(data.train) + done
