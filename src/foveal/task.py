@@ -109,7 +109,11 @@ class Answer(Protocol):
         ...
 
     def labels(self, cells: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
-        """The names of what the outputs say, in their order: the labels that the cells use, or the columns."""
+        """The names of what the outputs say, in their order: the labels that the cells use, or the columns.
+
+        Raises:
+            ValueError: so many columns have no meaning here.
+        """
         ...
 
     def outputs(self, labels: Sequence[str]) -> int:

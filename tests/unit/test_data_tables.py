@@ -823,3 +823,23 @@ def test_no_table_whatever_ends_in_a_traceback(tmp_path: Path) -> None:
         (root / name).write_bytes(data)
         with suppress(FovealError):
             open_source(root if name.startswith("meta") else root / name).entries()
+
+
+def test_flags_that_never_say_no(tmp_path: Path) -> None:
+    """CelebA writes -1 for no, CheXpert for not known: what is read so is told, not learned in silence."""
+    root = draw(tmp_path / "faces", ["a.png", "b.png", "c.png"])
+    path = table(root, "path,smile,hat\na.png,1,1\nb.png,-1,0\nc.png,1,-1\n")
+    dataset = foveal.look(path, reading=Reading(("smile", "hat")))
+    (finding,) = of_kind(dataset, "never-no")
+    assert "without: smile" in finding.message
+    assert "write 0" in finding.remedy
+
+
+def test_one_label_an_image_has_one_column(tmp_path: Path) -> None:
+    root = draw(tmp_path / "faces", ["a.png", "b.png"])
+    path = table(root, "path,kind,colour\na.png,cat,red\nb.png,dog,blue\n")
+    with pytest.raises(SourceError, match="expected one column of labels, found 2: kind, colour") as caught:
+        foveal.look(path, task="classification", reading=Reading(("kind", "colour")))
+    assert "--target" in caught.value.remedy
+    with pytest.raises(SourceError, match="expected one column of labels"):
+        foveal.look(path, reading=Reading(("kind", "colour")))

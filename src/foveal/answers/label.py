@@ -46,7 +46,13 @@ class Label:
         return True
 
     def labels(self, cells: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
-        """The names in natural order: `9` before `10`. An empty cell names none."""
+        """The names in natural order: `9` before `10`. An empty cell names none.
+
+        Raises:
+            ValueError: there are several columns.
+        """
+        if len(columns) > 1:
+            raise ValueError(f"expected one column of labels, found {len(columns)}: {', '.join(columns)}")
         return tuple(sorted({cell for cell in cells if cell.strip()}, key=natural))
 
     def outputs(self, labels: Sequence[str]) -> int:

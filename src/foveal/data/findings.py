@@ -15,6 +15,7 @@ __all__ = [
     "NOTES",
     "about_labels",
     "duplicates",
+    "never_no",
     "noted",
     "nothing_usable",
     "straddling",
@@ -193,6 +194,19 @@ def about_labels(
     if list(counts.values()) == [len(used)]:
         message = f"all images are of one class: {next(iter(counts))}"
         yield Finding("one-class", (), message, "Add images of something else: a class needs another.")
+
+
+def never_no(counts: Mapping[str, int], known: Mapping[str, int]) -> Iterable[Finding]:
+    """Labels that some images have, and of which no image is known not to have them.
+
+    Args:
+        counts: label to number of images that have it.
+        known: label to number of images of which it is known.
+    """
+    if always := [label for label, count in counts.items() if count and count == known[label]]:
+        message = f"no image is known to be without: {_some(always)}"
+        remedy = "Nothing can be learned of them. Empty cells and -1 are read as not known: write 0 where you mean no."
+        yield Finding("never-no", (), message, remedy)
 
 
 def _files_of(used: Sequence[Entry], labels: Sequence[str]) -> tuple[str, ...]:

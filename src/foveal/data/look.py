@@ -10,6 +10,7 @@ import numpy as np
 from foveal.data.findings import (
     about_labels,
     duplicates,
+    never_no,
     noted,
     nothing_usable,
     straddling,
@@ -21,6 +22,7 @@ from foveal.data.scan import scan
 from foveal.data.seen import Seen
 from foveal.data.sources import open_source
 from foveal.data.sources.reading import AS_FOUND
+from foveal.errors import SourceError
 from foveal.task import Task
 from foveal.types import SPLITS, Dataset, Entry, Finding, Progress, Reading, Source, SplitName
 
@@ -60,8 +62,16 @@ def look(
 
 
 def _vocabulary(task: Task, cells: Sequence[str], columns: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The labels of all cells that are targets, and the reasons why the others are none."""
-    labels = task.answer.labels(cells, columns)
+    """The labels of all cells that are targets, and the reasons why the others are none.
+
+    Raises:
+        SourceError: the task cannot have so many columns.
+    """
+    try:
+        labels = task.answer.labels(cells, columns)
+    except ValueError as error:
+        remedy = "Name one column with --target, or another task: --task multilabel or regression."
+        raise SourceError(f"The targets suit no {task.name}: {error}.", remedy=remedy) from error
     reasons: dict[str, str] = {}
     for cell in dict.fromkeys(cells):
         try:
@@ -123,13 +133,16 @@ def _about_targets(
     labels: Sequence[str],
     lost: Iterable[str],
 ) -> Iterable[Finding]:
-    counts = task.answer.summary(targets, labels)["labels"]
+    told = task.answer.summary(targets, labels)
+    counts = told["labels"]
     train = splits == "train"
     trained = task.answer.summary(targets[train], labels)["labels"] if train.any() else None
     yield from duplicates(used, same, targets, given=bool((splits != "").any()), what="label" if counts else "target")
     yield from straddling(used)
     if counts:
         yield from about_labels(used, counts, trained, lost)
+    if told.get("known"):
+        yield from never_no(counts, told["known"])
 
 
 def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
