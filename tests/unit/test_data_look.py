@@ -366,4 +366,4 @@ def test_the_reference_page_knows_every_kind() -> None:
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 23
+    assert len(made) == 24
