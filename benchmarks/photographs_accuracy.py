@@ -4,8 +4,9 @@ learning, with the same backbone and weights; and both from scratch.
     FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/photographs_accuracy.py [--minutes 3] [--scratch-minutes 10]
 
 Needs cats_dogs.zip (class folders in train/ and test/) in FOVEAL_DATA, and mobilenetv2_100.safetensors in
-FOVEAL_WEIGHTS. Contestants: ours, tutorial, ours-scratch, tutorial-scratch. Both run in our own
-environment. Seconds are from the start of the process to the line with the accuracy; the tutorial reads unpacked files.
+FOVEAL_WEIGHTS. Contestants: ours, tutorial, tutorial-frozen (its network as a fixed feature extractor), ours-scratch,
+tutorial-scratch. All run in our own environment. Seconds are from the start of the process to the line with the
+accuracy; the tutorial reads unpacked files.
 """
 
 import os
@@ -33,7 +34,7 @@ from common import (
 
 NAME = "photographs_accuracy"
 NET = "mobilenetv2_100"
-ALL = ("ours", "tutorial", "ours-scratch", "tutorial-scratch")
+ALL = ("ours", "tutorial", "tutorial-frozen", "ours-scratch", "tutorial-scratch")
 
 
 def main() -> None:
@@ -68,7 +69,8 @@ def contestant(name: str, options: Any, archive: Path, folder: Path) -> Contesta
         command = (sys.executable, "-m", "foveal", "train", str(archive), "--minutes", f"{minutes:g}", *begin)
         return Contestant(name, (*command, "--json", "--seed"))
     weights = "none" if scratch else f"{os.environ['FOVEAL_WEIGHTS']}/{NET}.safetensors"
-    return peer(name, sys.executable, "finetune_torch.py", folder, NET, weights, f"{minutes:g}")
+    trained = "output" if name.endswith("frozen") else "all"
+    return peer(name, sys.executable, "finetune_torch.py", folder, NET, weights, trained, f"{minutes:g}")
 
 
 def report(records: list[dict[str, Any]]) -> None:

@@ -1,11 +1,15 @@
 """Transfer learning as PyTorch's tutorial does it (pytorch.org, "Transfer Learning for Computer Vision"), for so many
-minutes: FOLDER NET WEIGHTS MINUTES SEED. FOLDER has train/ and test/ with class folders; an epoch that would not end in
-time is not begun."""
+minutes: FOLDER NET WEIGHTS TRAINED MINUTES SEED. FOLDER has train/ and test/ with class folders; TRAINED is `all`, or
+`output` for the tutorial's second way, the network as a fixed feature extractor. An epoch that would not end in time is
+not begun."""
 
+import os
 import sys
 import time
 
 START = time.monotonic()
+# Threads of torch that spin while they wait take the processors from the loader's workers.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import timm  # noqa: E402
 import torch  # noqa: E402
@@ -24,14 +28,18 @@ TRAIN = transforms.Compose(
 TEST = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), NORMALIZE])
 
 
-def main(folder: str, net: str, weights: str, minutes: str, seed: str) -> None:
+def main(folder: str, net: str, weights: str, trained: str, minutes: str, seed: str) -> None:
     torch.manual_seed(int(seed))
     train = ImageFolder(f"{folder}/train", TRAIN)
     model = timm.create_model(net, num_classes=len(train.classes))
     if weights != "none":
         tensors = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("classifier")}
         model.load_state_dict(tensors, strict=False)
-    optimizer = SGD(model.parameters(), lr=0.001 if weights != "none" else 0.01, momentum=0.9)
+    if trained == "output":
+        model.requires_grad_(False)
+        model.get_classifier().requires_grad_(True)
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = SGD(learning, lr=0.001 if weights != "none" else 0.01, momentum=0.9)
     scheduler = lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
     loader, until, longest, epochs = DataLoader(train, 32, shuffle=True, num_workers=2), 60 * float(minutes), 0.0, 0
     test = DataLoader(ImageFolder(f"{folder}/test", TEST), 32, num_workers=2)

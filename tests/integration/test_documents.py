@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,11 +19,18 @@ def test_readme_python_runs(in_tmp: Path) -> None:
     assert accuracy > 0.9 > 0.2 > majority
 
 
-def test_example_runs(in_tmp: Path) -> None:
-    example = ROOT / "examples" / "classification.py"
+TOLD = {
+    "classification": "test accuracy",
+    "regression": "a disk of radius 9 was given",
+    "multilabel": "a disk and a bar were called: bar, disk",
+}
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_example_runs(in_tmp: Path, example: Path) -> None:
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "test accuracy" in done.stdout
+    assert TOLD[example.stem] in done.stdout
 
 
 def test_readme_commands_exist() -> None:

@@ -1,5 +1,6 @@
 """Real images: the counts that the sets are known to have."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from foveal.data import divide, look
 from foveal.data.cache import pixels
 from foveal.recipe import named_recipe
 from foveal.tasks import named_task
+from foveal.types import Reading
 
 pytestmark = pytest.mark.real
 TASK = named_task("classification")
@@ -48,3 +50,15 @@ def test_faces_with_comments_in_their_headers(real_data: Path) -> None:
     assert np.bincount(dataset.targets).tolist() == [10] * 40
     assert (dataset.sizes == (112, 92)).all()
     assert dataset.channels == 1
+
+
+def test_ages_in_the_names_of_files(real_data: Path) -> None:
+    """Five names that do not follow the others, thirteen groups of the same picture, some of which disagree on it."""
+    reading = Reading(pattern=r"^(?P<age>[0-9]+)_[01]_[0-4]_[0-9]+\.")
+    dataset = look(real_data / "utkface.zip", named_task("regression"), reading=reading)
+    found = Counter(finding.kind for finding in dataset.findings for _ in finding.files)
+    assert found["wrong-name"] == 5
+    assert len(dataset) == 1_695
+    assert dataset.labels == ("age",)
+    assert found["exact-duplicate"] == 26
+    assert found["contradicting-label"] >= 8
