@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 import foveal
+from foveal.engine import plan as plan_module
 from foveal.engine.pretrained import Weights, backbone_name, find_weights, follow_weights, put_weights
+from foveal.engine.speed import Speed
 from foveal.errors import WeightsError
 from foveal.nets.heads import ClassificationHead
 from foveal.nets.layers import Network, build
@@ -175,3 +177,16 @@ def test_photographs_without_weights_are_learned_from_scratch_and_say_so(
     started = next(events := foveal.training(photos, out=tmp_path / "third", pretrained=False, epochs=1))
     events.close()
     assert not any("from scratch" in note for note in started.notes)
+
+
+@pytest.mark.parametrize(
+    ("learn", "settled", "side"), [(0.02, {}, 160), (0.1, {}, 128), (0.1, {"input.height": 160}, 160)]
+)
+def test_few_minutes_take_smaller_images_and_more_epochs(
+    recipe: Recipe, image_folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learn: float, settled, side: int
+) -> None:
+    weights = saved(tmp_path / "own.safetensors", recipe)
+    folder = image_folder({"a": 60, "b": 60}, side=32, name="many")
+    monkeypatch.setattr(plan_module, "measure_speed", lambda *_: Speed(learn=learn, answer=1e-4, step=0.0))
+    found = foveal.plan(folder, minutes=0.5, net=NET, weights=str(weights), **settled).recipe
+    assert (found.input.height, found.input.width) == (side, side)

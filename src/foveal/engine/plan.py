@@ -3,6 +3,7 @@
 The clock has a say only here. The recipe that comes out is as fixed as any other: a run can be repeated without it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -33,6 +34,8 @@ NOMINAL = 5e10  # FLOP/s: the net for a machine that does so many is measured fi
 SAVING = 0.3  # seconds that a checkpoint takes at the end of an epoch
 RUNTIME = 500e6  # bytes of Python and torch
 FEWEST, MOST = 2.0, 12.0  # epochs of tuning that pay: fewer leave a probe better off, more learn by heart
+ENOUGH = 7.0  # epochs of tuning below which smaller images, and more epochs, do better: docs/log.md
+SMALLER = 6 / 7, 5 / 7  # of the side that weights were trained with: 192 and 160 pixels for 224
 FROZEN = 0.6  # of a backbone, where there is no time to tune all of it
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
 CIFAR10 = (0.92e12, 0.73), (5.4e12, 0.83), (31e12, 0.882), (39e12, 0.889), (142e12, 0.906)
@@ -118,6 +121,21 @@ class Planner:
             fitted = recipe.changed(epochs=round(epochs, 3)) if self.own else sized(recipe, self.images, epochs, least)
             recipe = self._settled(fitted)
         return self._told(recipe, speed), self._pace(recipe, speed)
+
+    def suited_input(self) -> InputContract:
+        """The input of the user's recipe; smaller where the minutes are too few for enough tuning at that size."""
+        assert self.own is not None
+        contract = self.own.input
+        if not self.own.probe or self.changes.keys() & {"frozen", "input.height", "input.width"}:
+            return contract
+        wanted = math.sqrt(max(0.0, self._epochs(*self._measured(self.own))) / ENOUGH)
+        if wanted >= 1:
+            return contract
+        share = next((share for share in SMALLER if share <= wanted), SMALLER[-1])
+        height, width = (32 * max(1, round(share * side / 32)) for side in (contract.height, contract.width))
+        if height >= contract.height or width >= contract.width:
+            return contract
+        return contract.model_copy(update={"height": height, "width": width})
 
     def _suited(self, own: Recipe) -> tuple[Recipe, Speed]:
         """The user's net, and its speed. Of a pretrained one as much is tuned as the minutes are enough for: all of it,
@@ -214,11 +232,13 @@ class Planner:
     def _reasons(self, recipe: Recipe, rate: float) -> tuple[str, ...]:
         size = "×".join(map(str, (recipe.input.height, recipe.input.width)))
         why = "the largest side that the minutes allow"
+        if self.own and self.own.weights:
+            why = "the size that its weights were trained with, or a smaller one where the minutes are few"
         if (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all():
             why = "the images as they are"
         elif recipe.weights and "input.height" not in self.changes:
             why = "as the weights were trained on"
-        elif self.own or any(name.startswith("input.") for name in self.changes):
+        elif (self.own and not self.own.weights) or any(name.startswith("input.") for name in self.changes):
             why = "as asked for"
         net = "the largest net of the ladder that can be fed in the time"
         if self.own:

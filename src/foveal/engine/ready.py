@@ -21,6 +21,8 @@ from foveal.types import Dataset, Progress
 
 __all__ = ["Ready", "ready", "ready_in"]
 
+DECODING = 0.1  # share of the minutes
+
 
 @dataclass(frozen=True, eq=False)
 class Ready:
@@ -76,23 +78,32 @@ def ready_in(
             "The minutes decide how many epochs there are, and epochs were asked for too.",
             remedy="Leave out --minutes, or --epochs.",
         )
+
+    def prepared(outline: Recipe) -> tuple[Ready, Planner]:
+        at = ready(dataset, task, outline, device, progress)
+        splits = at.dataset.rows("train"), at.dataset.rows("validation")
+        planner = Planner(
+            dataset=dataset,
+            data=TrainingSet(at.pixels, at.dataset.targets, *splits, at.dataset.files, at.dataset.labels),
+            task=task,
+            contract=outline.input,
+            test=len(at.dataset.rows("test")),
+            minutes=minutes,
+            clock=clock,
+            device=device,
+            changes={**changes, "precision": at.recipe.precision},
+            own=outline if own else None,
+            module=module,
+        )
+        return at, planner
+
     outline = own or recipe_on(LADDER[0], dataset, contract_for(dataset, len(dataset), minutes), "")
-    outline = outline.changed(**changes)
-    at = ready(dataset, task, outline, device, progress)
-    splits = at.dataset.rows("train"), at.dataset.rows("validation")
-    data = TrainingSet(at.pixels, at.dataset.targets, *splits, at.dataset.files, at.dataset.labels)
-    planner = Planner(
-        dataset=dataset,
-        data=data,
-        task=task,
-        contract=outline.input,
-        test=len(at.dataset.rows("test")),
-        minutes=minutes,
-        clock=clock,
-        device=device,
-        changes={**changes, "precision": at.recipe.precision},
-        own=own.changed(**changes) if own else None,
-        module=module,
-    )
+    outline, began = outline.changed(**changes), clock()
+    at, planner = prepared(outline)
+    # Images are decoded again for a smaller input, so only where that takes no large part of the time.
+    if outline.weights and clock() - began < DECODING * 60 * minutes:
+        suited = planner.suited_input()
+        if suited != outline.input:
+            at, planner = prepared(outline.model_copy(update={"input": suited}))
     plan, pace = planner.plan()
     return Ready(plan.recipe, at.dataset, at.pixels, plan, pace)
