@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from foveal.answers import Labels, LabelsPrediction
 from foveal.answers.labels import sigmoid
@@ -149,13 +149,16 @@ def test_decode_says_what_is_at_or_above_its_threshold() -> None:
     assert str(LabelsPrediction((), {"a": 0.1})) == "(none)"
 
 
-def test_micro_f1_counts_what_is_known() -> None:
-    outputs = np.array([[2.0, -1, 3], [-2, -1, 0], [1, 1, 1]])
-    targets = np.array([[1, 1, NAN], [0, 0, 1], [0, NAN, 1]], np.float32)
+def test_the_score_while_training_ranks_and_needs_no_threshold() -> None:
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=(40, 3)).round(1)  # ties
+    targets = rng.integers(0, 2, (40, 3)).astype(np.float32)
+    targets[rng.random((40, 3)) < 0.2] = np.nan
     known = ~np.isnan(targets)
-    expected = f1_score(targets[known] == 1, outputs[known] >= 0)
-    assert LABELS.score(outputs, targets) == {"micro_f1": pytest.approx(expected)}
-    assert LABELS.score(-np.ones((2, 1)), np.zeros((2, 1))) == {"micro_f1": 0.0}
+    each = [roc_auc_score(targets[known[:, k], k], outputs[known[:, k], k]) for k in range(3)]
+    assert LABELS.score(outputs, targets) == {"macro_auroc": pytest.approx(np.mean(each))}
+    assert LABELS.score(outputs - 9, targets) == {"macro_auroc": pytest.approx(np.mean(each))}
+    assert LABELS.score(np.ones((2, 1)), np.zeros((2, 1))) == {"macro_auroc": 0.5}
 
 
 def test_sigmoid_is_safe() -> None:

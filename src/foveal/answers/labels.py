@@ -11,7 +11,7 @@ from foveal.answers.columns import quoted, texts_of
 from foveal.answers.label import NAMED, natural
 from foveal.types import Geometry
 
-__all__ = ["THRESHOLD", "Labels", "LabelsPrediction", "f1_of", "sigmoid", "thresholds"]
+__all__ = ["THRESHOLD", "Labels", "LabelsPrediction", "sigmoid", "thresholds"]
 
 THRESHOLD = 0.5
 SEPARATORS = "|;,"
@@ -132,22 +132,20 @@ class Labels:
         )
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """`micro_f1` of logits (N, K) at a probability of 0.5, over all cells that are known; 0 where none of them is
-        true or said to be."""
-        said, true, known = outputs >= 0, targets == 1, ~np.isnan(targets)
-        right, involved = (said & true).sum(), (known & (said | true)).sum()
-        return {"micro_f1": float(f1_of(right, involved)) if involved else 0.0}
+        """`macro_auroc`: the mean over labels of how often an image that has the label scores higher than one that has
+        not, ties half; 0.5 where no label has both. No threshold is in it: those are found after training, and F1 at a
+        probability of 0.5 says little of a network that is still sure of nothing."""
+        found = [
+            _auroc(column[true == 1], column[true == 0])
+            for column, true in zip(outputs.T, targets.T)
+            if (true == 1).any() and (true == 0).any()
+        ]
+        return {"macro_auroc": float(np.mean(found)) if found else 0.5}
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities in float64; infinities and large values are safe."""
     return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
-
-
-def f1_of(right: Any, involved: Any) -> Any:
-    """F1 where `involved` cells are true or said to be so, and `right` of them both; arrays or numbers, none of them
-    involving nothing."""
-    return 2 * right / (involved + right)
 
 
 def thresholds(labels: Sequence[str], settled: Mapping[str, Any]) -> np.ndarray:
@@ -170,6 +168,12 @@ def _threshold(probability: np.ndarray, truth: np.ndarray) -> float:
     middle = (probability[last] + np.append(probability, 0.0)[last + 1]) / 2
     best = middle[f1 >= f1.max() - 1e-12]
     return float(best[np.abs(best - THRESHOLD).argmin()])
+
+
+def _auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    negative = np.sort(negative)
+    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
+    return float(below.mean() / 2 / len(negative))
 
 
 def _separator(cells: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.answers.labels import f1_of, sigmoid, thresholds
+from foveal.answers.labels import sigmoid, thresholds
 from foveal.measure.baselines import label_set_baselines
 from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES, label_scores
@@ -80,7 +80,7 @@ class _Hits:
         precisions, areas = zip(*(ranking.under(weights) for ranking in self.rankings))
         right, involved = (cells.T.astype(np.float64) @ weights for cells in (self.right, self.involved))  # (K, R)
         with np.errstate(divide="ignore", invalid="ignore"):
-            each, all_cells = f1_of(right, involved), f1_of(right.sum(axis=0), involved.sum(axis=0))
+            each, all_cells = _f1(right, involved), _f1(right.sum(axis=0), involved.sum(axis=0))
         return np.stack([_mean(np.stack(precisions)), _mean(np.stack(areas)), _mean(each), all_cells])
 
 
@@ -141,3 +141,9 @@ def _mistakes(
             true, told = (yes, no) if truth[row, k] == 1 else (no, yes)
             mistakes.append(Mistake(files[row], true, told, float(sure[row, k])))
     return tuple(mistakes)
+
+
+def _f1(right: Any, involved: Any) -> Any:
+    """F1 where `involved` cells are true or said to be so, and `right` of them both; arrays or numbers, none of them
+    involving nothing."""
+    return 2 * right / (involved + right)

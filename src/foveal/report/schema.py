@@ -73,7 +73,7 @@ class ReportPoints(_Part):
 
 
 class ReportEpoch(BaseModel):
-    """One pass over the training images. Another task has its own score (`mae`, `micro_f1`) where `accuracy` stands."""
+    """One pass over the training images. Other tasks have their own (`mae`, `macro_auroc`) where `accuracy` stands."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
