@@ -5,7 +5,8 @@ epochs in a plain PyTorch loop.
 
 Makes images of 64×64 with two to four CIFAR-10 images in their quarters, and a table of what is on each; test mosaics
 are made of test images alone. Both read the same PNG files. The learning rates, 0.005 and 0.002, suit the initial
-weights: He's are 2.4 times as large as torch's, and batch norm makes the step relative to them. Contestants: ours, torch.
+weights: He's are 2.4 times as large as torch's, and batch norm makes the step relative to them. Contestants: ours,
+torch.
 """
 
 import csv
