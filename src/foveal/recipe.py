@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -251,7 +252,11 @@ def recipe_from(fields: dict[str, Any]) -> Recipe:
 def _one_line(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"  {field}: no such field; the fields are {', '.join(Recipe.model_fields)}"
+        close = get_close_matches(field, Recipe.model_fields, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        return f"  {field}: no such field; {meant}The fields are {', '.join(Recipe.model_fields)}"
+    if not field:
+        return f"  {problem['msg'].removeprefix('Value error, ')}"
     return f"  {field}: {problem['msg']}, got {problem['input']!r}"
 
 

@@ -107,8 +107,9 @@ def logit(*probabilities: float) -> np.ndarray:
     return np.log(p / (1 - p))
 
 
-def threshold(probabilities: list[float], truth: list[float]) -> float:
-    settled = LABELS.settle(logit(*probabilities)[:, None], np.array(truth, np.float32)[:, None], ("a",))
+def threshold(probabilities: list[float], truth: list[float], times: int = 5) -> float:
+    outputs, targets = logit(*probabilities * times)[:, None], np.array(truth * times, np.float32)[:, None]
+    settled = LABELS.settle(outputs, targets, ("a",))
     assert json.loads(json.dumps(settled)) == settled
     return settled["thresholds"]["a"]
 
@@ -135,6 +136,19 @@ def test_no_threshold_has_a_larger_f1(pairs: list[tuple[int, bool]]) -> None:
         return
     others = [f1_score(truth, probabilities > tenth / 10 + 0.05, zero_division=0) for tenth in range(-1, 10)]
     assert f1_score(truth, probabilities >= at) == pytest.approx(max(others))
+
+
+def test_few_images_settle_no_threshold() -> None:
+    scores, truth = [0.9, 0.8, 0.7, 0.6, 0.2, 0.1, 0.1, 0.1, 0.1], [1.0] * 4 + [0.0] * 5
+    assert threshold(scores, truth, times=1) == 0.5
+    assert threshold(scores, [1 - yes for yes in truth], times=1) == 0.5
+    assert threshold([0.9, *scores], [1, *truth], times=1) == pytest.approx(0.4)
+
+
+def test_a_few_wrong_cells_do_not_change_the_task() -> None:
+    flags = ['["1", "0"]', '["0", "1"]'] * 10
+    assert LABELS.suits([*flags, '["2", "0"]'], ("a", "b"))
+    assert not LABELS.suits([*flags, *['["2", "0"]'] * 5], ("a", "b"))
 
 
 def test_decode_says_what_is_at_or_above_its_threshold() -> None:

@@ -158,3 +158,9 @@ def test_score_is_the_mean_absolute_error() -> None:
     outputs, targets = np.array([[1.0, 2], [3, 4]]), np.array([[2.0, 2], [1, 5]])
     assert VALUE.score(outputs, targets) == {"mae": 1.0}
     assert not VALUE.larger_is_better
+
+
+def test_a_few_wrong_cells_do_not_change_the_task() -> None:
+    numbers = [str(k / 2) for k in range(40)]
+    assert Value().suits([*numbers, "abc", "1,5"], ("age",))
+    assert not Value().suits([*numbers, *["abc"] * 10], ("age",))

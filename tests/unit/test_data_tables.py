@@ -165,7 +165,11 @@ HOPELESS = [  # table, what the message says, its remedy
         "in no-header.csv, line 1, found a row: the columns 'a.png', 'cat'",
         "first line such as path,target",
     ),
-    ("no-path-column.csv", "names the files (path, file, file_name, filename, image", "Call it `path`"),
+    (
+        "no-path-column.csv",
+        "names the files (path, file, file_name, filename, image",
+        "--path-column NAME. Or call it `path`",
+    ),
     ("misspelt-path.csv", "in misspelt-path.csv, line 1, found the columns 'pth', 'target'", "Did you mean path?"),
     ("two-targets.csv", "one column with the target in two-targets.csv, line 1", "--target label or class"),
     ("no-target-column.csv", "found the columns 'path', 'age', 'sex'", "--target sex"),

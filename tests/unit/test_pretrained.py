@@ -79,7 +79,8 @@ def test_without_a_network_the_remedies_are_named(
     with pytest.raises(WeightsError) as caught:
         find_weights(recipe)
     assert f"The weights of {NET} cannot be had from huggingface.co/timm/{NAME}" in caught.value.message
-    assert f"It is not in {tmp_path} either" in caught.value.message
+    assert "HF_HUB_OFFLINE is set" in caught.value.message
+    assert f"They are not in {tmp_path} either" in caught.value.message
     for way in ("--weights FILE", f"{NAME}.safetensors", "--no-pretrained"):
         assert way in caught.value.remedy
 

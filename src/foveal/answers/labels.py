@@ -1,7 +1,8 @@
 """Several labels at once: which of them are true of an image, and how likely each is."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from foveal.types import Geometry
 __all__ = ["THRESHOLD", "Labels", "LabelsPrediction", "sigmoid", "thresholds"]
 
 THRESHOLD = 0.5
+FEWEST = 5  # images with a label, and without, that a threshold can be found from
+WRONG = 0.1  # share of the cells that may be no targets, and are then told as such
 SEPARATORS = "|;,"
 SURE_SEPARATORS = "|;"  # a comma stands in many texts that are one name
 WORDS = {
@@ -48,10 +51,10 @@ class Labels:
     larger_is_better = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
-        """Several columns of yes, no and not known; or one column of names, some cells of which hold several names
-        joined by | or ;, a name twice on average at least."""
+        """Several columns of yes, no and not known, where one row in ten may be something else; or a column of names,
+        some cells of which hold several names joined by | or ;, a name twice on average at least."""
         if len(columns) > 1:
-            return _are_flags(set(cells), len(columns))
+            return _are_flags(cells, len(columns))
         if not columns or not any(mark in cell for cell in cells for mark in SURE_SEPARATORS):
             return False
         separator = _separator(cells)
@@ -106,7 +109,7 @@ class Labels:
 
     def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """`thresholds`: name to the probability from which on an image is said to have the label, where F1 on
-        validation is largest; 0.5 where that has no image with the label, or none without."""
+        validation is largest; 0.5 where that has fewer than five images with the label, or without."""
         if not len(targets):
             return {}
         found = [_threshold(*column) for column in zip(sigmoid(outputs).T, targets.T)]
@@ -159,7 +162,7 @@ def _threshold(probability: np.ndarray, truth: np.ndarray) -> float:
     ones the nearest to 0.5."""
     known = ~np.isnan(truth)
     probability, positive = probability[known], truth[known] == 1
-    if not positive.any() or positive.all():
+    if min(positive.sum(), (~positive).sum()) < FEWEST:
         return THRESHOLD
     order = np.argsort(-probability, kind="stable")
     probability, right = probability[order], positive[order].cumsum()
@@ -200,9 +203,12 @@ def _flag(name: str, text: str) -> float:
     return WORDS[text.lower()]
 
 
-def _are_flags(cells: Iterable[str], columns: int) -> bool:
-    try:
-        flags = [WORDS[text.lower()] for cell in cells for text in texts_of(cell, columns)]
-    except (ValueError, KeyError):
-        return False
-    return not all(map(math.isnan, flags))
+def _are_flags(cells: Sequence[str], columns: int) -> bool:
+    flags: list[float] = []
+    wrong = 0
+    for cell, count in Counter(cells).items():
+        try:
+            flags += [WORDS[text.lower()] for text in texts_of(cell, columns)]
+        except (ValueError, KeyError):
+            wrong += count
+    return wrong <= WRONG * len(cells) and not all(map(math.isnan, flags))

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from foveal.types import Geometry
 __all__ = ["LEVEL", "Value", "ValuePrediction", "shown"]
 
 LEVEL = 0.9
+WRONG = 0.1  # share of the cells that may be no targets, and are then told as such
 FEW = 20  # distinct whole numbers that may still be names of classes
 STRATA = 10
 IN_A_STRATUM = 10  # images, at least
@@ -55,14 +57,18 @@ class Value:
     larger_is_better = False
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
-        """Columns of numbers alone, not all of them a few whole numbers: those may be names. Empty cells say nothing
-        either way, but every column must have a number."""
+        """Columns of numbers, not all of them a few whole numbers: those may be names. One cell in ten may be something
+        else, which is told later. Empty cells say nothing either way, but every column must have a number."""
         found: list[set[float]] = [set() for _ in columns]
-        try:
-            for cell in set(cells):
-                for values, text in zip(found, texts_of(cell, len(columns))):
-                    values |= {_number(text)} if text else set()
-        except ValueError:
+        wrong = 0
+        for cell, count in Counter(cells).items():
+            try:
+                numbers = [{_number(text)} if text else set() for text in texts_of(cell, len(columns))]
+            except ValueError:
+                wrong += count
+                continue
+            found = [values | more for values, more in zip(found, numbers)]
+        if wrong > WRONG * len(cells):
             return False
         finer = (len(values) > FEW or not all(value.is_integer() for value in values) for values in found)
         return all(found) and any(finer)

@@ -92,7 +92,7 @@ def prepare(asked: Asked) -> Prepared:
     if asked.minutes is None:
         assert own is not None
         at = ready(dataset, task, own, device, asked.progress)
-        return Prepared(task, at, device, module, weights, notes=notes)
+        return Prepared(task, at, device, module, weights, notes=(*notes, *_named(weights)))
     if own is not None:
         own = own.changed(name=f"{asked.minutes:g} minutes")
         changes |= {name: getattr(own, name) for name in ("weights",)}
@@ -101,7 +101,11 @@ def prepare(asked: Asked) -> Prepared:
         return time.monotonic() - start
 
     at = ready_in(asked.minutes, clock, dataset, task, device, changes, own, module, asked.progress)
-    return Prepared(task, at, device, module, weights, notes=notes)
+    return Prepared(task, at, device, module, weights, notes=(*notes, *_named(weights)))
+
+
+def _named(weights: "Weights | None") -> tuple[str, ...]:
+    return (f"weights of {weights.name} from {weights.origin}, licence {weights.licence}",) if weights else ()
 
 
 def _continuing(asked: Asked, start: Run, task: Task, dataset: Dataset, device: "Device") -> Prepared:
@@ -148,12 +152,17 @@ def _begin(asked: Asked, task: Task, dataset: Dataset) -> Beginning:  # pyright:
     """The user's module, the recipe (none where the minutes decide all of it), the weights, and notes on them."""
     notes: tuple[str, ...] = ()
     name = asked.recipe
+    if asked.pretrained is False and asked.changes.get("weights"):
+        raise RecipeError(
+            "Weights were named, and none were asked for too.", remedy="Leave out --weights, or --no-pretrained."
+        )
     wanted = _wants_weights(asked, dataset)
     if name is None and wanted:
         try:
             return *_pretrained(asked, named_recipe("pretrained", dataset), task), ()
         except WeightsError as error:
-            if asked.pretrained or asked.net is not None or asked.changes.get("weights"):
+            probe = asked.changes.get("epochs") == 0  # there is nothing else then, and it needs them
+            if asked.pretrained or asked.net is not None or asked.changes.get("weights") or probe:
                 raise
             notes = (f"trained from scratch: {' '.join(error.message.split())}",)
     if asked.minutes is not None and asked.net is None:

@@ -102,6 +102,8 @@ def look(
         dataset = look(source, task=task, reading=reading, progress=progress)
         if augment:
             contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
+    if augment:
+        show.err.print(f"wrote {augment}: a row an image, the first as it is, then as training sees it", soft_wrap=True)
     note = ""
     try:
         dataset = propose_split(dataset)

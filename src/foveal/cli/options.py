@@ -99,7 +99,7 @@ PATTERN = Annotated[
     typer.Option(
         "--target-pattern",
         metavar="REGEX",
-        help="Find the target in the names of the files: (?P<age>[0-9]+)_.*",
+        help="Find the target in the names of the files: ^(?P<age>[0-9]+)_",
         rich_help_panel=TABLE,
     ),
 ]

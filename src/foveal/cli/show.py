@@ -143,6 +143,10 @@ def plan(plan: "Plan") -> None:
     if plan.cifar10_accuracy:
         note = "the test accuracy that so much arithmetic gave on CIFAR-10; other images are easier or harder"
         table.add_row(f"{plan.cifar10_accuracy:.2f}", note)
+    else:
+        table.add_row("–", "accuracy: nobody knows for a network that was not trained on CIFAR-10 here")
+    if plan.seconds > 60 * plan.minutes:
+        table.add_row("!", "more than the minutes that were given: the least that can be done takes longer")
     out.print()
     out.print(table)
 

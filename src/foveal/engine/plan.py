@@ -88,6 +88,7 @@ class Planner:
         clock: seconds since the work began that the minutes are for.
         changes: fields of the recipe that are settled.
         own: the recipe to fit to the minutes where the user brings a net.
+        shrunk: whether its input is smaller than the recipe said, to fit more passes.
         module: that net, where it is a module.
     """
 
@@ -102,6 +103,7 @@ class Planner:
     changes: dict[str, Any]
     own: Recipe | None = None
     module: torch.nn.Module | None = None
+    shrunk: bool = False
 
     @property
     def images(self) -> int:
@@ -128,8 +130,10 @@ class Planner:
         contract = self.own.input
         if not self.own.probe or self.changes.keys() & {"frozen", "input.height", "input.width"}:
             return contract
-        wanted = math.sqrt(max(0.0, self._epochs(*self._measured(self.own))) / ENOUGH)
-        if wanted >= 1:
+        epochs = max(0.0, self._epochs(*self._measured(self.own)))
+        wanted = math.sqrt(epochs / ENOUGH)
+        # Where not even small images leave time to tune, the probe alone sees more in large ones.
+        if wanted >= 1 or epochs / SMALLER[-1] ** 2 < FEWEST:
             return contract
         share = next((share for share in SMALLER if share <= wanted), SMALLER[-1])
         height, width = (32 * max(1, round(share * side / 32)) for side in (contract.height, contract.width))
@@ -232,12 +236,11 @@ class Planner:
     def _reasons(self, recipe: Recipe, rate: float) -> tuple[str, ...]:
         size = "×".join(map(str, (recipe.input.height, recipe.input.width)))
         why = "the largest side that the minutes allow"
-        if self.own and self.own.weights:
-            why = "the size that its weights were trained with, or a smaller one where the minutes are few"
         if (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all():
             why = "the images as they are"
         elif recipe.weights and "input.height" not in self.changes:
-            why = "as the weights were trained on"
+            smaller = "smaller than the weights were trained on, to fit more passes"
+            why = smaller if self.shrunk else "as the weights were trained on"
         elif (self.own and not self.own.weights) or any(name.startswith("input.") for name in self.changes):
             why = "as asked for"
         net = "the largest net of the ladder that can be fed in the time"

@@ -19,6 +19,7 @@ __all__ = ["HUB", "Weights", "backbone_name", "find_weights", "follow_weights", 
 
 HUB = "pretrained"  # `recipe.weights` for those that belong to the backbone's name
 FREE = ("apache", "mit", "bsd")  # licences that ask for no more than to be named
+REACH = 5.0  # seconds
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar")
 NOT_STATED = "not stated"
 CONTRACT = ("input_size", "mean", "std", "interpolation")
@@ -188,7 +189,7 @@ def _read(key: str, text: str, path: Path) -> Any:
 def _from_hub(name: str) -> Weights:
     """From the hub's cache on this machine, or from the hub."""
     with extra("train"):
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import constants, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
     config = _config(name)
     repository = config.get("hf_hub_id")
@@ -202,10 +203,12 @@ def _from_hub(name: str) -> Weights:
         try:
             path = hf_hub_download(repository, "model.safetensors", local_files_only=True)
         except (LocalEntryNotFoundError, OSError, ValueError):
+            _reach(constants.ENDPOINT)
             path = hf_hub_download(repository, "model.safetensors")
     except reasons as error:
         folder = os.environ.get("FOVEAL_WEIGHTS")
-        looked = f" It is not in {folder} either." if folder else ""
+        absent = "" if not folder or Path(folder).expanduser().is_dir() else ", which is no folder"
+        looked = f" They are not in {folder} either{absent}." if folder else ""
         raise WeightsError(
             f"The weights of {PREFIX}{name} cannot be had from huggingface.co/{repository}: "
             f"{str(error).splitlines()[0]}{looked}",
@@ -214,6 +217,23 @@ def _from_hub(name: str) -> Weights:
         ) from error
     licence = (config.get("license") or NOT_STATED).lower()
     return Weights(name, Path(path), f"huggingface.co/{repository}", licence, file_sha256(Path(path)))
+
+
+def _reach(address: str) -> None:
+    """The hub's library tries five times, for half a minute, to reach what is not there.
+
+    Raises:
+        ConnectionError: nobody answers, or HF_HUB_OFFLINE forbids to ask.
+    """
+    import httpx
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE is set, and they are not in the hub's cache on this machine.")
+    try:
+        httpx.head(address, timeout=REACH)
+    except httpx.TransportError as error:
+        raise ConnectionError(f"{address} does not answer ({error}).") from error
 
 
 def _config(name: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def ready_in(
             remedy="Leave out --minutes, or --epochs.",
         )
 
-    def prepared(outline: Recipe) -> tuple[Ready, Planner]:
+    def prepared(outline: Recipe, shrunk: bool = False) -> tuple[Ready, Planner]:
         at = ready(dataset, task, outline, device, progress)
         splits = at.dataset.rows("train"), at.dataset.rows("validation")
         planner = Planner(
@@ -94,6 +94,7 @@ def ready_in(
             changes={**changes, "precision": at.recipe.precision},
             own=outline if own else None,
             module=module,
+            shrunk=shrunk,
         )
         return at, planner
 
@@ -104,6 +105,6 @@ def ready_in(
     if outline.weights and clock() - began < DECODING * 60 * minutes:
         suited = planner.suited_input()
         if suited != outline.input:
-            at, planner = prepared(outline.model_copy(update={"input": suited}))
+            at, planner = prepared(outline.model_copy(update={"input": suited}), shrunk=True)
     plan, pace = planner.plan()
     return Ready(plan.recipe, at.dataset, at.pixels, plan, pace)

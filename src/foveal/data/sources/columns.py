@@ -1,5 +1,6 @@
 """Which column of a table means what: as it was said, or by the names that people use."""
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -105,7 +106,7 @@ def _no_path(sheet: Sheet) -> SourceError:
     return SourceError(
         f"Expected a column that names the files ({', '.join(USUAL['path'])}) in {sheet.top}, "
         f"found {_listed(sheet.header)}.",
-        remedy=_similar(sheet.header, "path") or "Call it `path`.",
+        remedy=_similar(sheet.header, "path") or "Say which: --path-column NAME. Or call it `path`.",
     )
 
 
@@ -124,7 +125,7 @@ def _target(sheet: Sheet, taken: Collection[int | None]) -> int:
     raise SourceError(
         f"Expected a column with the target ({', '.join(USUAL['target'])}) {where}",
         remedy=_similar([sheet.header[k] for k in free], "target")
-        or (f"Say which, such as --target {example}." if free else "Add one: what each image shows."),
+        or (f"Say which, such as --target {shlex.quote(example)}." if free else "Add one: what each image shows."),
     )
 
 
