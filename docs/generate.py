@@ -23,7 +23,8 @@ from typer.models import ArgumentInfo, OptionInfo
 
 import foveal
 from foveal.cli.commands import app
-from foveal.recipe import RECIPES, InputContract, Recipe
+from foveal.recipe import InputContract, Recipe
+from foveal.recipes import RECIPES
 from foveal.report import reference_page
 
 __all__ = ["main", "reference_pages", "wrong_figures"]

@@ -18,7 +18,8 @@ from shared import say
 import foveal
 from foveal.events import Started, Step
 from foveal.nets import parse_input
-from foveal.recipe import Recipe, named_recipe
+from foveal.recipe import Recipe
+from foveal.recipes import named_recipe
 from foveal.types import Dataset, Entry, Reading, SplitName
 
 IMAGES = 20_000  # in the set: more than the caches of any processor hold

@@ -1,37 +1,13 @@
-"""Everything that decides a result, frozen and validated; and the named recipes."""
+"""Everything that decides a result, frozen and validated. The named ones are in `foveal.recipes`."""
 
-import json
-import math
-from collections.abc import Callable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from foveal.errors import RecipeError
-from foveal.types import Dataset
 
-__all__ = [
-    "COOKBOOK_NET",
-    "DEFAULT_TEST",
-    "RECIPES",
-    "InputContract",
-    "Recipe",
-    "channels_of",
-    "named_recipe",
-    "natural",
-    "one_size",
-    "share_of",
-]
-
-COOKBOOK_NET = "32c3-mp2-64c3-mp2-128c3-128n"
-BACKBONE_NET = "timm/mobilenetv2_100-do0.2"
-NATURAL_SIDE = 96  # pixels of the median shorter side
-DEFAULT_TEST = 0.15
-DEFAULT_VALIDATION = 0.15
-LARGEST_DEFAULT_SIDE = 64
+__all__ = ["InputContract", "Recipe", "recipe_from"]
 
 
 class InputContract(BaseModel):
@@ -151,6 +127,18 @@ class Recipe(BaseModel):
         le=1,
         description="change brightness, contrast and saturation at random by up to so much, and hue by a tenth of it",
     )
+    zoom: float = Field(
+        default=1.0,
+        ge=1,
+        le=4,
+        description="where targets say where: show scenes smaller, too, by up to so many times, on gray",
+    )
+    mosaic: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="where targets say where: share of the images that are put together from parts of four",
+    )
     randaugment: int = Field(default=0, ge=0, le=10, description="operations of RandAugment that each image gets")
     mixup: float = Field(default=0.0, ge=0, description="α of mixup: pairs of images are blended, and so is their loss")
     cutmix: float = Field(
@@ -174,6 +162,9 @@ class Recipe(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
         description="of convolutions and products in training; auto: bf16 where the device is made for it",
+    )
+    validate_every: int = Field(
+        default=1, ge=1, description="epochs from one validation and checkpoint to the next; the last one has its own"
     )
     keep: Literal["last", "best"] = Field(
         default="last",
@@ -258,164 +249,3 @@ def _one_line(problem: Any) -> str:
     if not field:
         return f"  {problem['msg'].removeprefix('Value error, ')}"
     return f"  {field}: {problem['msg']}, got {problem['input']!r}"
-
-
-def cookbook(dataset: Dataset) -> Recipe:
-    """The worked example: three convolutions, two max pools, a dense layer of 128; Adam's defaults; 10 epochs of 64.
-
-    Command: `foveal train cifar10 --recipe cookbook`. Test accuracy 0.699 to 0.710 (seeds 0 to 2, each ± 0.009).
-    """
-    height, width = one_size(dataset) or (32, 32)
-    return Recipe(
-        name="cookbook",
-        net=COOKBOOK_NET,
-        input=InputContract(height=height, width=width, channels=channels_of(dataset), resize="stretch"),
-        init="glorot",
-        epochs=10,
-        batch_size=64,
-        validation=share_of(dataset, "validation", 0.2),
-        test=share_of(dataset, "test", DEFAULT_TEST),
-        optimizer="adam",
-        learning_rate=1e-3,
-    )
-
-
-def pretrained(dataset: Dataset) -> Recipe:
-    """For photographs: a small backbone with the weights of ImageNet, its output layer fitted first, then all of it
-    tuned for a few epochs, the early layers least.
-
-    Command: `foveal train photos/ --recipe pretrained`.
-    """
-    return Recipe(
-        name="pretrained",
-        net=BACKBONE_NET,
-        weights="pretrained",
-        input=InputContract(height=224, width=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-        probe=True,
-        layer_decay=0.8,
-        still_norms=True,
-        epochs=6,
-        batch_size=32,
-        validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
-        test=share_of(dataset, "test", DEFAULT_TEST),
-        optimizer="adam",
-        learning_rate=3e-4,
-        weight_decay=0.01,
-        epsilon=1e-8,
-        schedule="cosine",
-        warmup=0.1,
-        label_smoothing=0.1,
-        crop=0.5,
-        flip=True,
-        keep="best",
-    )
-
-
-def natural(dataset: Dataset) -> bool:
-    """Whether the images are like photographs, which pretrained weights were learned from: of some size and colour."""
-    return dataset.channels == 3 and float(np.median(dataset.sizes.min(axis=1))) >= NATURAL_SIDE
-
-
-def cookbook_dropout(dataset: Dataset) -> Recipe:
-    """The worked example with half of the dense layer dropped in training.
-
-    Command: `foveal train cifar10 --recipe cookbook-dropout`. Test accuracy 0.713 to 0.719 (seeds 0 to 2, each
-    ± 0.009).
-    """
-    return cookbook(dataset).changed(name="cookbook-dropout", net=f"{COOKBOOK_NET}-do0.5")
-
-
-def default(dataset: Dataset) -> Recipe:
-    """For anything else: batch-normalised convolutions that double in width as the image halves, cosine schedule.
-
-    Command: `foveal train` (digits).
-    """
-    height, width = _default_size(dataset)
-    side = min(height, width)
-    return Recipe(
-        name="default",
-        net=_default_net(side),
-        input=InputContract(
-            height=height, width=width, channels=channels_of(dataset), resize="crop", mean=(0.5,), std=(0.25,)
-        ),
-        epochs=20,
-        batch_size=int(np.clip(2 ** round(math.log2(max(len(dataset), 1) / 50)), 16, 128)),
-        validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
-        test=share_of(dataset, "test", DEFAULT_TEST),
-        optimizer="adam",
-        learning_rate=3e-3,
-        weight_decay=1e-4,
-        schedule="cosine",
-        warmup=0.1,
-        label_smoothing=0.1,
-        flip=side > 28,
-        translate=max(1, side // 8) if side > 4 else 0,
-        keep="best",
-    )
-
-
-def _default_size(dataset: Dataset) -> tuple[int, int]:
-    size = one_size(dataset)
-    if size and max(size) <= LARGEST_DEFAULT_SIDE:
-        return size
-    side = int(np.clip(np.median(dataset.sizes.min(axis=1)), 8, LARGEST_DEFAULT_SIDE))
-    return side, side
-
-
-def _default_net(side: int) -> str:
-    """Two convolutions, then one a halving until about 4×4 is left, then a global average."""
-    halvings = max(0, round(math.log2(side / 4)))
-    block = "{}c3same:none-bn:relu".format
-    stages = [f"mp2-{block(min(32 * 2 ** (stage + 1), 256))}" for stage in range(halvings)]
-    return "-".join([block(32), block(32), *stages, "gap", "do0.2"])
-
-
-def one_size(dataset: Dataset) -> tuple[int, int] | None:
-    """Height and width where all images have the same."""
-    if len(dataset) and (dataset.sizes == dataset.sizes[0]).all():
-        return int(dataset.sizes[0, 0]), int(dataset.sizes[0, 1])
-    return None
-
-
-def channels_of(dataset: Dataset) -> Literal[1, 3]:
-    """3 where any image has colour."""
-    return 1 if dataset.channels == 1 else 3
-
-
-def share_of(dataset: Dataset, split: str, share: float) -> float | None:
-    """`share`, or None where the source brings that split itself. The default shares are of all images."""
-    if split in dataset.given:
-        return None
-    if split == "validation" and share == DEFAULT_VALIDATION and "test" not in dataset.given:
-        return share / (1 - DEFAULT_TEST)
-    return share
-
-
-RECIPES: dict[str, Callable[[Dataset], Recipe]] = {
-    "default": default,
-    "pretrained": pretrained,
-    "cookbook": cookbook,
-    "cookbook-dropout": cookbook_dropout,
-}
-
-
-def named_recipe(name: str, dataset: Dataset) -> Recipe:
-    """The recipe of that name for these images, or the one in a file.
-
-    Args:
-        name: one of `RECIPES`, or a path to JSON such as a run's `recipe.json`.
-
-    Raises:
-        RecipeError: no such recipe, or the file holds none.
-    """
-    if name in RECIPES:
-        return RECIPES[name](dataset)
-    path = Path(name)
-    try:
-        return recipe_from(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        if path.suffix == ".json":
-            raise RecipeError(f"{name} holds no recipe: {error}.", remedy="Give a run's recipe.json.") from error
-        raise RecipeError(
-            f"No recipe is called {name!r}; there are {', '.join(RECIPES)}, and files such as runs/NAME-1/recipe.json."
-        ) from None

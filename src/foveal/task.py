@@ -80,6 +80,10 @@ class Reader(Protocol):
         """Fit an array to the contract: uint8, height × width × channels, and how it was mapped there."""
         ...
 
+    def geometry(self, width: int, height: int, contract: InputContract) -> Geometry:
+        """How `prepare` maps an image of that size."""
+        ...
+
     def load(
         self, source: "bytes | np.ndarray", contract: InputContract, resize: Resize = ...
     ) -> tuple[np.ndarray, Geometry]:
@@ -99,6 +103,13 @@ class Answer(Protocol):
 
     larger_is_better: bool
     """Of the first of `score`."""
+
+    placed: bool
+    """Whether a target is rows that begin with x0 y0 x1 y1, in pixels: where in the image it is true. Such targets move
+    with the image; rows of NaN fill up their column."""
+
+    every_step: bool
+    """Whether `score` is quick enough to be told of every batch in training."""
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Whether targets written so are this answer's, where nobody said which task it is.
@@ -128,6 +139,10 @@ class Answer(Protocol):
         """
         ...
 
+    def stack(self, parsed: Sequence[Any]) -> np.ndarray:
+        """Parsed targets as one column, (N, …)."""
+        ...
+
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """(N,) int64: what a division should keep the shares of."""
         ...
@@ -141,8 +156,8 @@ class Answer(Protocol):
         Empty where there is nothing to choose, or no image."""
         ...
 
-    def warp(self, target: Any, geometry: Geometry) -> Any:
-        """The target as it stands in the prepared image."""
+    def warp(self, target: Any, geometry: Geometry, height: int, width: int) -> Any:
+        """The target as it stands in the prepared image, which is so high and wide."""
         ...
 
     def decode(
@@ -186,10 +201,15 @@ class Head(Protocol):
 
 
 class HeadFactory(Protocol):
-    """Builds a head: features per image (None: no output layer, the net's outputs are final), outputs, smoothing."""
+    """Builds a head: features per image (None: no output layer, the net's outputs are final; channels of each map,
+    where the task's head takes maps), outputs, smoothing."""
 
     def __call__(
-        self, in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
+        self,
+        in_features: "int | tuple[int, ...] | None",
+        outputs: int,
+        label_smoothing: float = 0.0,
+        loss: str = "auto",
     ) -> Head: ...
 
 
@@ -218,12 +238,14 @@ class Examples:
     Args:
         files: names, length N.
         pixels: (N, H, W, C) uint8, as the net takes them; indexed by row numbers.
-        targets: (N,) parsed targets.
+        targets: (N,) parsed targets; where they say where, in the original image's pixels.
+        geometries: how each image was mapped to what the net takes; empty where targets do not say where.
     """
 
     files: Sequence[str]
     pixels: np.ndarray | PixelRows
     targets: np.ndarray
+    geometries: Sequence[Geometry] = ()
 
 
 class Measure(Protocol):
@@ -251,7 +273,10 @@ class Task:
     Args:
         kept_together: what must not straddle a split, in words.
         recipe: the name of the recipe used when none is asked for.
+        pretrained: the name of the recipe used instead where there are pretrained weights.
         headline: the scores a report shows first.
+        strides: of the feature maps that the head takes, rising; empty: it takes features of the whole image.
+        ladder: whether minutes may choose the net: the ladder's nets end in features of the whole image.
     """
 
     name: str
@@ -263,6 +288,9 @@ class Task:
     kept_together: str
     recipe: str
     headline: tuple[str, ...]
+    pretrained: str = "pretrained"
+    strides: tuple[int, ...] = ()
+    ladder: bool = True
 
     def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Parse a whole column.
@@ -271,4 +299,4 @@ class Task:
             ValueError: a cell is no target.
         """
         parsed: Mapping[str, Any] = {cell: self.answer.parse(cell, labels) for cell in set(cells)}
-        return np.array([parsed[cell] for cell in cells])
+        return self.answer.stack([parsed[cell] for cell in cells])

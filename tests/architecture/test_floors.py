@@ -20,7 +20,7 @@ FLOORS = {
     "readers": 1,
     "answers": 1,
 }
-GROUND = {"errors", "events", "extras", "files", "recipe", "run", "task", "types"}
+GROUND = {"errors", "events", "extras", "files", "recipe", "recipes", "run", "task", "types"}
 TORCH_FREE = [
     "readers",
     "answers",
@@ -29,6 +29,7 @@ TORCH_FREE = [
     "events",
     "files",
     "recipe",
+    "recipes",
     "run",
     "task",
     "tasks",

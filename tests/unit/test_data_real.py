@@ -8,7 +8,7 @@ import pytest
 
 from foveal.data import divide, look
 from foveal.data.cache import pixels
-from foveal.recipe import named_recipe
+from foveal.recipes import named_recipe
 from foveal.tasks import named_task
 from foveal.types import Reading
 

@@ -14,7 +14,8 @@ from foveal.engine.speed import Speed
 from foveal.errors import WeightsError
 from foveal.nets.heads import ClassificationHead
 from foveal.nets.layers import Network, build
-from foveal.recipe import Recipe, pretrained
+from foveal.recipe import Recipe
+from foveal.recipes import pretrained
 
 NAME = "test_efficientnet"
 NET = f"timm/{NAME}"

@@ -15,7 +15,8 @@ from foveal.errors import RunError
 from foveal.events import EpochEnded, Finished, Probing
 from foveal.nets.heads import ClassificationHead
 from foveal.nets.solve import solve
-from foveal.recipe import Recipe, default
+from foveal.recipe import Recipe
+from foveal.recipes import default
 
 NET = "timm/test_efficientnet"
 SMALL = {"net": NET, "pretrained": False, "input.height": 32, "input.width": 32, "probe": True, "batch_size": 8}

@@ -8,7 +8,8 @@ import pytest
 
 import foveal
 from foveal.errors import RecipeError, RunError
-from foveal.recipe import RECIPES, Recipe, named_recipe
+from foveal.recipe import Recipe
+from foveal.recipes import RECIPES, named_recipe
 from foveal.run import Run, free_run_path
 from foveal.types import Dataset, Source
 

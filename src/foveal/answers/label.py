@@ -40,6 +40,8 @@ class Label:
     """The `label` answer: the head gives one logit a label; softmax makes them probabilities."""
 
     larger_is_better = True
+    placed = False
+    every_step = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Whatever suits no other answer is a name."""
@@ -71,6 +73,10 @@ class Label:
             raise ValueError(f"expected a label ({', '.join(labels[:NAMED])}{more}), found {quoted(cell)}")
         return labels.index(cell)
 
+    def stack(self, parsed: Sequence[int]) -> np.ndarray:
+        """(N,) int64."""
+        return np.array(parsed)
+
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """A division keeps the share of each label."""
         return targets.astype(np.int64)
@@ -84,7 +90,7 @@ class Label:
         """Nothing: the likeliest label is the answer."""
         return {}
 
-    def warp(self, target: int, geometry: Geometry) -> int:
+    def warp(self, target: int, geometry: Geometry, height: int, width: int) -> int:
         """A label is the same wherever the image was moved."""
         return target
 

@@ -49,6 +49,8 @@ class Labels:
     """The `labels` answer: the head gives one logit a label; each becomes a probability of its own."""
 
     larger_is_better = True
+    placed = False
+    every_step = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Several columns of yes, no and not known, where one row in ten may be something else; or a column of names,
@@ -92,6 +94,10 @@ class Labels:
         told = f"{', '.join(labels[:NAMED])}{more}"
         raise ValueError(f"expected labels ({told}) joined by |, ; or a comma, found {quoted(cell)}")
 
+    def stack(self, parsed: Sequence[np.ndarray]) -> np.ndarray:
+        """(N, K) float32."""
+        return np.array(parsed)
+
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """The rarest of the labels that an image has, K where it has none: shares of rare labels are those that a
         division loses first."""
@@ -115,7 +121,7 @@ class Labels:
         found = [_threshold(*column) for column in zip(sigmoid(outputs).T, targets.T)]
         return {"thresholds": dict(zip(labels, found))}
 
-    def warp(self, target: np.ndarray, geometry: Geometry) -> np.ndarray:
+    def warp(self, target: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
         """Labels are the same wherever the image was moved."""
         return target
 

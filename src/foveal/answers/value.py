@@ -55,6 +55,8 @@ class Value:
     """The `value` answer: the head gives one number a column, in the unit that the targets are written in."""
 
     larger_is_better = False
+    placed = False
+    every_step = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Columns of numbers, not all of them a few whole numbers: those may be names. One cell in ten may be something
@@ -94,6 +96,10 @@ class Value:
                 raise ValueError(f"{name}: {error}" if len(labels) > 1 else str(error)) from None
         return np.array(values, np.float32)
 
+    def stack(self, parsed: Sequence[np.ndarray]) -> np.ndarray:
+        """(N, K) float32."""
+        return np.array(parsed)
+
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """Tenths of the images by the first column; fewer parts where values repeat or images are few."""
         if not len(targets):
@@ -129,7 +135,7 @@ class Value:
         errors = np.sort(np.abs(outputs - targets.reshape(outputs.shape)).astype(np.float64), axis=0)
         return {"level": LEVEL, "half_width": dict(zip(labels, errors[rank - 1].tolist())), "n": n}
 
-    def warp(self, target: np.ndarray, geometry: Geometry) -> np.ndarray:
+    def warp(self, target: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
         """A value is the same wherever the image was moved."""
         return target
 

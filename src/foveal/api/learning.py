@@ -276,13 +276,11 @@ def _events(
     notes: tuple[str, ...] = (),
     pace: "Pace | None" = None,
 ) -> Iterator[Event]:
-    from foveal.engine.steps import TrainingSet, pixels_key
+    from foveal.engine.steps import training_set
     from foveal.engine.team import join
     from foveal.engine.train import train
 
-    splits = dataset.rows("train"), dataset.rows("validation")
-    key = pixels_key(dataset, recipe.input)
-    data = TrainingSet(array, dataset.targets, *splits, dataset.files, dataset.labels, key)
+    data = training_set(dataset, array, task, recipe.input)
     events = train(network, task.answer, recipe, data, run, device, save_every, join(), pace)
     started = next(events)
     assert isinstance(started, Started)

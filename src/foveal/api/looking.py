@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from foveal.errors import RunError, SourceError
 from foveal.extras import extra
-from foveal.recipe import named_recipe
+from foveal.recipes import named_recipe
 from foveal.run import Run
 from foveal.task import Task
 from foveal.types import Dataset, Progress, Reading, Source

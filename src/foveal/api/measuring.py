@@ -60,7 +60,8 @@ def evaluate(
         outputs = outputs_from(network, array, pixels_key(dataset, run.recipe.input), rows, device)
     else:
         outputs = infer(network, array, rows, device.torch)
-    test, learned = _examples(dataset, array, "test"), _examples(dataset, array, "train")
+    places = record, run.recipe.input
+    test, learned = _examples(dataset, array, "test", *places), _examples(dataset, array, "train", *places)
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
     report = build_report(
         measurement,
@@ -108,9 +109,11 @@ def report_of(
     return evaluate(run, net=net, progress=progress, on_report=on_report, verb="train")
 
 
-def _examples(dataset: Dataset, array: np.ndarray, split: Any) -> Examples:
+def _examples(dataset: Dataset, array: np.ndarray, split: Any, task: Task, contract: InputContract) -> Examples:
     rows = dataset.rows(split)
-    return Examples([dataset.files[row] for row in rows], PixelRows(array, rows), dataset.targets[rows])
+    files, sizes = [dataset.files[row] for row in rows], dataset.sizes[rows].tolist()
+    maps = [task.reader.geometry(width, height, contract) for height, width in sizes] if task.answer.placed else []
+    return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps)
 
 
 def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:

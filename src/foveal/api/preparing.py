@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from foveal.api.looking import look
 from foveal.errors import RecipeError, WeightsError
 from foveal.extras import extra
-from foveal.recipe import Recipe, named_recipe, natural
+from foveal.recipe import Recipe
+from foveal.recipes import named_recipe, natural
 from foveal.run import CUSTOM_NET, Run
 from foveal.task import Task
 from foveal.types import SPLITS, Dataset, Progress, Reading, Source
@@ -159,13 +160,13 @@ def _begin(asked: Asked, task: Task, dataset: Dataset) -> Beginning:  # pyright:
     wanted = _wants_weights(asked, dataset)
     if name is None and wanted:
         try:
-            return *_pretrained(asked, named_recipe("pretrained", dataset), task), ()
+            return *_pretrained(asked, named_recipe(task.pretrained, dataset), task), ()
         except WeightsError as error:
             probe = asked.changes.get("epochs") == 0  # there is nothing else then, and it needs them
             if asked.pretrained or asked.net is not None or asked.changes.get("weights") or probe:
                 raise
             notes = (f"trained from scratch: {' '.join(error.message.split())}",)
-    if asked.minutes is not None and asked.net is None:
+    if asked.minutes is not None and asked.net is None and task.ladder:
         return None, None, None, notes
     named = name if isinstance(name, Recipe) else named_recipe(name or task.recipe, dataset)
     if asked.pretrained is False and named.weights:

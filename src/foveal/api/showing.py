@@ -1,18 +1,23 @@
 """Pictures of what training will see."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foveal.errors import RunError
 from foveal.extras import extra
-from foveal.recipe import Recipe, named_recipe, natural
+from foveal.recipe import Recipe
+from foveal.recipes import named_recipe, natural
 from foveal.types import Dataset, Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["contact_sheet"]
 
 GAP = 4  # pixels between pictures
+OUTLINE = 255, 60, 0
 LARGEST = 160  # side of a picture; larger ones are made smaller
 
 
@@ -44,23 +49,46 @@ def contact_sheet(
 
         from foveal.engine.augment import augment
         from foveal.engine.blend import blended
+        from foveal.engine.scenes import Scenes, check_scenes, placed_targets
     from foveal.tasks import named_task
 
     path = Path(path)
     if path.exists():
         raise RunError(f"{path} is already there, and nothing is overwritten.", remedy="Choose another name.")
-    named = "pretrained" if natural(dataset) else "default"
+    task = named_task(dataset.task)
+    named = task.pretrained if natural(dataset) else task.recipe
     chosen = recipe if isinstance(recipe, Recipe) else named_recipe(recipe or named, dataset)
     chosen = chosen.changed(**changes)
     rows = np.random.default_rng(chosen.seed).permutation(len(dataset))[:images]
-    reader = named_task(dataset.task).reader
-    arrays = [reader.load(dataset.source.read(dataset.files[row]), chosen.input)[0] for row in rows]
+    check_scenes(task.answer, chosen)
+    arrays = [task.reader.load(dataset.source.read(dataset.files[row]), chosen.input)[0] for row in rows]
     batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
     columns = [batch]
-    for epoch in range(views):
-        columns.append(blended(augment(batch, rows, chosen, epoch), chosen, chosen.seed + epoch).images.byte())
+    if task.answer.placed:
+        targets = placed_targets(dataset, task, chosen.input)[rows]
+        scenes = Scenes(task.answer, chosen, np.stack(arrays), targets, np.arange(len(rows)))
+        seen = [scenes.batch(np.arange(len(rows)), epoch) for epoch in range(views)]
+        columns = [_outlined(*pair) for pair in [(batch, torch.from_numpy(targets)), *seen]]
+    else:
+        for epoch in range(views):
+            columns.append(blended(augment(batch, rows, chosen, epoch), chosen, chosen.seed + epoch).images.byte())
     sheet = np.stack([column.permute(0, 2, 3, 1).numpy() for column in columns], axis=1)
     Image.fromarray(_tiled(sheet)).save(path)
+
+
+def _outlined(images: "Tensor", targets: "Tensor") -> "Tensor":
+    """The same images, (B, C, H, W) uint8, with what their targets are about outlined."""
+    from PIL import Image, ImageDraw
+
+    outlined = images.clone()
+    for image, target in zip(outlined, targets):
+        pixels = image.permute(1, 2, 0).numpy()
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        draw, wide = ImageDraw.Draw(picture), max(1, max(picture.size) // LARGEST)
+        for x0, y0, x1, y1 in target[~target[:, 0].isnan(), :4].tolist():
+            draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=OUTLINE[: pixels.shape[2]], width=wide)
+        pixels[:] = np.asarray(picture).reshape(pixels.shape)
+    return outlined
 
 
 def _tiled(pictures: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ import numpy as np
 from foveal.nets import walk
 from foveal.nets.walk import each
 from foveal.nets.zoo import net_of
-from foveal.recipe import DEFAULT_TEST, InputContract, Recipe, channels_of, one_size, share_of
+from foveal.recipe import InputContract, Recipe
+from foveal.recipes import DEFAULT_TEST, channels_of, one_size, share_of
 from foveal.types import Dataset
 
 __all__ = [

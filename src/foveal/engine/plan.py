@@ -36,6 +36,7 @@ RUNTIME = 500e6  # bytes of Python and torch
 FEWEST, MOST = 2.0, 12.0  # epochs of tuning that pay: fewer leave a probe better off, more learn by heart
 ENOUGH = 7.0  # epochs of tuning below which smaller images, and more epochs, do better: docs/log.md
 SMALLER = 6 / 7, 5 / 7  # of the side that weights were trained with: 192 and 160 pixels for 224
+VALIDATING, MOST_SELDOM = 0.05, 25  # share of an epoch's time for validation where it is dear, and epochs between two
 FROZEN = 0.6  # of a backbone, where there is no time to tune all of it
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
 CIFAR10 = (0.92e12, 0.73), (5.4e12, 0.83), (31e12, 0.882), (39e12, 0.889), (142e12, 0.906)
@@ -116,6 +117,8 @@ class Planner:
             RecipeError: the minutes are over before training could begin.
         """
         recipe, speed = self._suited(self.own) if self.own else self._chosen()
+        if not self.task.answer.every_step and "validate_every" not in self.changes:
+            recipe = recipe.changed(validate_every=self._seldom(recipe, speed))
         least = recipe.batch_size
         # Epochs decide the batch, and the batch decides, a little, how many epochs there are.
         for _ in range(2):
@@ -151,7 +154,7 @@ class Planner:
         return (part, faster) if self._epochs(part, faster) >= FEWEST else (recipe.changed(frozen=1), speed)
 
     def _most(self, recipe: Recipe) -> float:
-        return min(MOST, most_epochs(self.images)) if recipe.weights else most_epochs(self.images)
+        return min(MOST, most_epochs(self.images)) if recipe.probe else most_epochs(self.images)
 
     def _pace(self, recipe: Recipe, speed: Speed) -> Pace:
         until = 60 * self.minutes - REPORT - REPORT_PER_THOUSAND * self.test / 1000
@@ -206,10 +209,15 @@ class Planner:
         """Seconds that the end of an epoch takes: validation and a checkpoint."""
         return SAVING + len(self.data.validation) * speed.answer
 
+    def _seldom(self, recipe: Recipe, speed: Speed) -> int:
+        """Epochs from one validation to the next, where that is dear beside an epoch."""
+        epoch = speed.epoch(self.images, recipe.batch_size)
+        return int(np.clip(np.ceil(self._ending(speed) / (VALIDATING * epoch)), 1, MOST_SELDOM))
+
     def _epochs(self, recipe: Recipe, speed: Speed) -> float:
         if recipe.frozen == 1:
             return 0.0
-        ending = self._ending(speed)
+        ending = self._ending(speed) / recipe.validate_every
         left, epoch = self._left(recipe, speed) - ending, speed.epoch(self.images, recipe.batch_size)
         epochs = left / (epoch + ending) if left > epoch else left / epoch
         return float(np.clip(epochs, recipe.batch_size / self.images, self._most(recipe)))
@@ -218,8 +226,9 @@ class Planner:
         epochs = float(recipe.epochs)
         rate = speed.rate(recipe.batch_size)
         known = recipe.net != CUSTOM_NET
-        flops = training_flops(recipe.net, recipe.input, recipe.growth) if known and not recipe.weights else None
-        epoch = speed.epoch(self.images, recipe.batch_size) + self._ending(speed)
+        counted = known and not recipe.weights and self.task.ladder
+        flops = training_flops(recipe.net, recipe.input, recipe.growth) if counted else None
+        epoch = speed.epoch(self.images, recipe.batch_size) + self._ending(speed) / recipe.validate_every
         return Plan(
             recipe=recipe,
             minutes=self.minutes,

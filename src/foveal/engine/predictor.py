@@ -16,6 +16,7 @@ from foveal.engine.augment import check_growth
 from foveal.engine.checkpoint import load_weights
 from foveal.engine.devices import Device
 from foveal.engine.infer import batch_size, forward
+from foveal.engine.scenes import check_scenes
 from foveal.errors import NetError, RunError, UnreadableImage
 from foveal.nets.layers import Network, build
 from foveal.recipe import Recipe
@@ -55,11 +56,13 @@ def network_for(recipe: Recipe, task: Task, labels: Sequence[str], net: torch.nn
         norm_momentum=recipe.norm_momentum,
         mirror=recipe.mirror_test,
         loss=recipe.loss,
+        strides=task.strides,
     )
     if network.backbone:
         network.backbone.still = recipe.still_norms
         network.backbone.freeze(recipe.frozen)
     check_growth(network, recipe)
+    check_scenes(task.answer, recipe)
     return network
 
 

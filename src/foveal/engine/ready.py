@@ -13,7 +13,7 @@ from foveal.engine.devices import Device, resolve_precision
 from foveal.engine.ladder import LADDER, contract_for, recipe_on
 from foveal.engine.pace import Pace
 from foveal.engine.plan import Plan, Planner
-from foveal.engine.steps import TrainingSet
+from foveal.engine.steps import training_set
 from foveal.errors import RecipeError
 from foveal.recipe import Recipe
 from foveal.task import Task
@@ -81,10 +81,9 @@ def ready_in(
 
     def prepared(outline: Recipe, shrunk: bool = False) -> tuple[Ready, Planner]:
         at = ready(dataset, task, outline, device, progress)
-        splits = at.dataset.rows("train"), at.dataset.rows("validation")
         planner = Planner(
             dataset=dataset,
-            data=TrainingSet(at.pixels, at.dataset.targets, *splits, at.dataset.files, at.dataset.labels),
+            data=training_set(at.dataset, at.pixels, task, outline.input),
             task=task,
             contract=outline.input,
             test=len(at.dataset.rows("test")),

@@ -15,6 +15,7 @@ from foveal.engine.blend import Blend, blended
 from foveal.engine.devices import Device
 from foveal.engine.optimise import Optimizer, learning_rate
 from foveal.engine.pace import progress_at
+from foveal.engine.scenes import Scenes, placed_targets
 from foveal.engine.state import State
 from foveal.engine.team import ALONE, Team
 from foveal.engine.whole_batch import WholeBatch, whole_batch
@@ -22,10 +23,10 @@ from foveal.errors import NonFiniteLoss
 from foveal.events import Step
 from foveal.nets.layers import Network
 from foveal.recipe import InputContract, Recipe
-from foveal.task import Answer
+from foveal.task import Answer, Task
 from foveal.types import Dataset
 
-__all__ = ["Steps", "TrainingSet", "pixels_key"]
+__all__ = ["Steps", "TrainingSet", "pixels_key", "training_set"]
 
 FITTED_ON = 4_000_000, 2_000  # pixels and images, at most, that whitening is found from
 
@@ -36,7 +37,7 @@ class TrainingSet:
 
     Args:
         pixels: (N, H, W, C) uint8.
-        targets: (N,) parsed targets.
+        targets: (N, …) parsed targets; where they say where, in pixels of what the net takes.
         train: row numbers.
         validation: row numbers; may be empty.
         files: (N,) names, for messages.
@@ -56,6 +57,13 @@ class TrainingSet:
 def pixels_key(dataset: Dataset, contract: InputContract) -> str:
     """What a dataset's pixels are, in their order: the same key, the same pixels."""
     return digest(dataset.fingerprint, contract.model_dump_json(), *dataset.files)
+
+
+def training_set(dataset: Dataset, pixels: np.ndarray, task: Task, contract: InputContract) -> TrainingSet:
+    """A divided dataset with its prepared pixels."""
+    targets = placed_targets(dataset, task, contract) if task.answer.placed else dataset.targets
+    splits = dataset.rows("train"), dataset.rows("validation")
+    return TrainingSet(pixels, targets, *splits, dataset.files, dataset.labels, pixels_key(dataset, contract))
 
 
 @dataclass
@@ -120,6 +128,7 @@ class Steps:
         """The rest of the epoch that the state is in, a step at a time."""
         recipe, state, data, part = self.recipe, self.state, self.data, self.team.taken
         self.network.train()
+        scenes = Scenes(self.answer, recipe, data.pixels, data.targets, data.train) if self.answer.placed else None
         for rows, images, targets in batches(
             data.pixels,
             data.targets,
@@ -132,7 +141,11 @@ class Steps:
         ):
             if self.done == self.total:
                 return
-            images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)
+            if scenes:
+                images, targets = scenes.batch(rows[part(len(rows))], state.epoch)
+                images = images.to(self.device.torch)
+            else:
+                images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)
             images = resized(images, self.recipe, self.progress)
             self.team.go_on()
             blend = blended(images, recipe, _step_seed(recipe.seed, *state.place))
@@ -140,7 +153,8 @@ class Steps:
             if not math.isfinite(loss):
                 raise self._non_finite(loss, rows)
             state.step += 1
-            state.add(len(rows), {"loss": loss, **self.answer.score(outputs, data.targets[rows])})
+            scores = self.answer.score(outputs, data.targets[rows]) if self.answer.every_step else {}
+            state.add(len(rows), {"loss": loss, **scores})
             means = state.means()
             yield Step(state.epoch, state.step, means.pop("loss"), means)
 

@@ -27,6 +27,8 @@ from foveal.task import Answer
 
 __all__ = ["TrainingSet", "train"]
 
+JUDGED = 64  # images whose loss is taken at once where each has many targets: the memory for it grows with both
+
 
 def train(
     network: Network,
@@ -95,7 +97,7 @@ def _shared(training: "_Training", save_every: float, notes: tuple[str, ...], fr
                     yield training.save()
             team.go_on()
             yield training.end_epoch()
-            if team.lead:
+            if team.lead and training.due(state.epoch):
                 yield training.save()
         team.go_on()
     except GeneratorExit:
@@ -158,7 +160,7 @@ class _Training(Steps):
             "epoch": number,
             "learning_rate": rate,
             **train,
-            **self._validate(),
+            **(self._validate() if self.due(number) else {}),
         }
         # Other processors may round otherwise, and all must come to the same decisions.
         row = json.loads(self.team.tell(json.dumps(row)))
@@ -173,6 +175,10 @@ class _Training(Steps):
         if self.team.lead:
             self.run.write_history(state.history)
         return EpochEnded(state.epoch, state.history[-1], best)
+
+    def due(self, epoch: int) -> bool:
+        """Whether the epoch of that number ends with a validation and a checkpoint."""
+        return epoch % self.recipe.validate_every == 0 or epoch >= self.epochs
 
     def save(self) -> Saved:
         """Write a checkpoint.
@@ -213,6 +219,8 @@ class _Training(Steps):
 
     def _better(self, row: dict[str, Any]) -> bool:
         """A better validation score, or the same with a lower loss; the latest epoch where there is no validation."""
+        if len(self.data.validation) and "validation_loss" not in row:
+            return False
         best = next((old for old in self.state.history if old["epoch"] == self.state.best_epoch), None)
         if best is None or "validation_loss" not in row:
             return True
@@ -226,10 +234,15 @@ class _Training(Steps):
             return {}
         targets = self.data.targets[rows]
         outputs = self._outputs(rows)
+        loss = 0.0
         with torch.no_grad():
-            losses = self.network.head.loss(torch.from_numpy(outputs), torch.from_numpy(targets))
+            size = JUDGED if self.answer.placed else len(rows)
+            for start in range(0, len(rows), size):
+                part = slice(start, start + size)
+                losses = self.network.head.loss(torch.from_numpy(outputs[part]), torch.from_numpy(targets[part]))
+                loss += float(sum(losses.values())) * len(targets[part]) / len(rows)
         scores = {f"validation_{name}": value for name, value in self.answer.score(outputs, targets).items()}
-        return {"validation_loss": float(sum(losses.values())), **scores}
+        return {"validation_loss": loss, **scores}
 
     def _outputs(self, rows: np.ndarray) -> np.ndarray:
         """Of all rows; each process answers for its part."""

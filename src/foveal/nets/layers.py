@@ -1,6 +1,6 @@
 """A network as a torch module: from pixels 0 to 255 to raw outputs.
 
-Shapes: B batch, C channels, H height, W width, F features, K outputs.
+Shapes: B batch, C channels, H height, W width, F features, K outputs, A places where a thing may be found.
 """
 
 import math
@@ -52,11 +52,22 @@ class BuiltStep:
     module: nn.Module
 
 
+class Stages(nn.Sequential):
+    """One module after another, whose outputs are the maps: the last at each stride."""
+
+    def forward(self, input: Tensor) -> tuple[Tensor, ...]:  # noqa: A002 (torch's name)
+        maps, x = [], input
+        for stage in self:
+            x = stage(x)
+            maps.append(x)
+        return tuple(maps)
+
+
 class Network(nn.Module):
     """Pixels to raw outputs: normalise, body, head.
 
     Args:
-        body: normalised images (B, C, H, W) to features (B, F).
+        body: normalised images (B, C, H, W) to features (B, F), or to maps (B, C, H, W) at several strides.
         mirror: whether outputs in evaluation mode are the mean over the image and its mirror image.
         steps: the body's layers in the order of their work, those inside a residual block before the block; empty for
             a body that is somebody's own module.
@@ -80,7 +91,7 @@ class Network(nn.Module):
         self.mirror = mirror
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, C, H, W), uint8 or float, 0 to 255, to (B, K)."""
+        """(B, C, H, W), uint8 or float, 0 to 255, to (B, K), or (B, A, K) from maps."""
         images = self.normalize(pixels)
         outputs = self.head(self.body(images))
         if self.mirror and not self.training:
@@ -112,7 +123,7 @@ class Network(nn.Module):
 def build(
     net: str | Net | Sequence[Layer] | nn.Module,
     contract: InputContract,
-    head_factory: HeadFactory,
+    head_factory: HeadFactory | MapHeadFactory,
     outputs: int,
     label_smoothing: float = 0.0,
     init: Literal["glorot", "he", "dirac"] = "he",
@@ -120,6 +131,7 @@ def build(
     norm_momentum: float = 0.1,
     mirror: bool = False,
     loss: str = "auto",
+    strides: tuple[int, ...] = (),
 ) -> Network:
     """A network with its head.
 
@@ -134,10 +146,15 @@ def build(
         norm_momentum: share of the newest batch in the running means and variances of batch norm.
         mirror: outputs in evaluation mode are the mean over the image and its mirror image.
         loss: as the recipe names it; heads that have one loss only pass it over.
+        strides: the body gives its last map at each of these, rising, instead of features; the head is then made of
+            the channels of each map, and keeps the initial weights that it draws itself.
 
     Raises:
-        NetError: the net does not fit the contract, is too large, or a module returns another shape.
+        NetError: the net does not fit the contract, is too large, or a module returns another shape; it gives no maps
+            at the strides, or wants a head for maps where there are none.
     """
+    if strides:
+        return _mapped(...)
     if isinstance(net, nn.Module):
         return _around(net, contract, head_factory(None, outputs, label_smoothing, loss=loss), outputs, mirror)
     steps = walk(net_of(net), (contract.channels, contract.height, contract.width))

@@ -22,6 +22,7 @@ FORMS = {
     "flat": "Flattening is written flat.",
     "n": "A dense layer is written 128n.",
     "timm": "A backbone of timm is written timm/mobilenetv2_100.",
+    "ssd": "The head of SSDLite is written ssd, at the end.",
     "r": "A residual block is written r(64c3same-64c3same).",
 }
 SAME_AS = {
@@ -51,6 +52,7 @@ SAME_AS = {
     "fc": "n",
     "linear": "n",
     "backbone": "timm",
+    "ssdlite": "ssd",
     "residual": "r",
     "res": "r",
 }
@@ -103,7 +105,7 @@ def unknown(token: str, activations: tuple[str, ...]) -> tuple[str, str]:
 
 def _written(key: str, numbers: list[str]) -> str:
     """The token with that key and those numbers, or nothing where they are too few."""
-    if key in ("bn", "gap", "gmp", "flat"):
+    if key in ("bn", "gap", "gmp", "flat", "ssd"):
         return key
     if not numbers or key in ("r", "timm"):
         return ""

@@ -26,6 +26,7 @@ from foveal.nets.specs import (
     Layer,
     Leaf,
     MaxPool,
+    Ssd,
     Whiten,
 )
 from foveal.nets.windows import LARGEST, Size
@@ -48,10 +49,11 @@ ACTIVATION = re.compile(r" *(:[a-z0-9]*)")
 TOKEN = re.compile(r"[^-() ]+(?:\([^()]*\)[^-() ]*)*")
 
 POOLS = {"mp": MaxPool, "ap": AvgPool, "bp": BlurPool}
-PLAIN: dict[str, type[GlobalAvgPool | GlobalMaxPool | Flatten]] = {
+PLAIN: dict[str, type[GlobalAvgPool | GlobalMaxPool | Flatten | Ssd]] = {
     "gap": GlobalAvgPool,
     "gmp": GlobalMaxPool,
     "flat": Flatten,
+    "ssd": Ssd,
 }
 # Old papers write capitals; text copied from a page brings ×, dashes that are no hyphens, and other spaces.
 READ_AS = {ord(capital): capital.lower() for capital in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} | {

@@ -29,6 +29,7 @@ __all__ = [
     "Leaf",
     "MaxPool",
     "Pool",
+    "Ssd",
     "Whiten",
     "known_activation",
     "positive",
@@ -334,6 +335,20 @@ class Dense(Leaf):
 
     def __str__(self) -> str:
         return f"{self.units}n" + shown_activation(self.activation, "relu")
+
+
+@dataclass(frozen=True)
+class Ssd(Leaf):
+    """The last token of a net that finds things with SSDLite's head instead of the task's own. It is no layer: what it
+    stands after is the body. `foveal.nets.ssdlite`."""
+
+    kind: ClassVar[str] = "head of SSDLite"
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def __str__(self) -> str:
+        return "ssd"
 
 
 def settle(layer: object, **fields: Any) -> None:

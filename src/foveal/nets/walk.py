@@ -7,10 +7,10 @@ from foveal.errors import NetError
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Repeat, Residual
 from foveal.nets.mistakes import Misfit, pointed
-from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, MaxPool, Whiten
+from foveal.nets.specs import BatchNorm, Conv, Dense, Flatten, Layer, Leaf, MaxPool, Ssd, Whiten
 from foveal.nets.windows import Field, Pair, Shape, times
 
-__all__ = ["MOST_STEPS", "Step", "check", "each", "walk"]
+__all__ = ["MOST_STEPS", "Placed", "Step", "check", "each", "walk", "walked"]
 
 MOST_STEPS = 10_000
 
@@ -46,7 +46,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class Placed:
     """A layer and where its text stands in the line."""
 
     layer: Leaf | Residual
@@ -68,6 +68,18 @@ def walk(net: Net, shape: Shape) -> tuple[Step, ...]:
     Raises:
         NetError: a layer does not fit what it gets, or leaves nothing.
     """
+    steps = [step for _, some in walked(net, shape) for step in some]
+    last = steps[-1]
+    return tuple(steps if len(last.after) == 1 else [*steps, _flatten(last.number, last.after, last.field)])
+
+
+def walked(net: Net, shape: Shape) -> list[tuple[Placed, list[Step]]]:
+    """The layers as they stand in the line, repetitions written out, each with its steps from an image (C, H, W): a
+    dense layer has one more, where it flattens first.
+
+    Raises:
+        NetError: as `walk`.
+    """
     steps = sum(layer.steps for layer in net)
     if steps > MOST_STEPS:
         raise NetError(
@@ -75,9 +87,7 @@ def walk(net: Net, shape: Shape) -> tuple[Step, ...]:
             remedy="Repeat less.",
         )
     field = Field(size=(1, 1), jump=(1, 1), image=(shape[1], shape[2]))
-    walked = _steps(list(_placed(net, 0, 1)), shape, field, str(net))
-    last = walked[-1]
-    return tuple(walked if len(last.after) == 1 else [*walked, _flatten(last.number, last.after, last.field)])
+    return _walked(list(_placed(net, 0, 1)), shape, field, str(net))
 
 
 def check(net: Net, shape: Shape) -> int:
@@ -96,35 +106,38 @@ def each(steps: Sequence[Step], depth: int = 0) -> Iterator[tuple[int, Step]]:
         yield depth, step
 
 
-def _placed(layers: Sequence[Layer], start: int, number: int, note: str = "") -> Iterator[_Placed]:
+def _placed(layers: Sequence[Layer], start: int, number: int, note: str = "") -> Iterator[Placed]:
     for layer in layers:
         end = start + len(str(layer))
         if isinstance(layer, Repeat):
             for time in range(1, layer.times + 1):
                 yield from _placed(layer.body, start + 1, number, f", repetition {time}")
         elif isinstance(layer, Leaf | Residual):
-            yield _Placed(layer, start, end, number, note)
+            yield Placed(layer, start, end, number, note)
         start, number = end + 1, number + layer.tokens
 
 
-def _steps(placed: list[_Placed], shape: Shape, field: Field, line: str) -> list[Step]:
-    steps: list[Step] = []
+def _walked(placed: list[Placed], shape: Shape, field: Field, line: str) -> list[tuple[Placed, list[Step]]]:
+    found: list[tuple[Placed, list[Step]]] = []
     for index, item in enumerate(placed):
         try:
             if isinstance(item.layer, Whiten | Backbone) and (item.number > 1 or item.note):
                 problem = "must be the first layer and stand in no repetition: it takes the image itself"
                 raise Misfit(item.layer, problem, remedy="Put it first, or leave it out.")
+            if isinstance(item.layer, Ssd) and line[item.end :]:
+                raise Misfit(item.layer, "must be the last token: it is a head", remedy="Put it last, or leave it out.")
             if isinstance(item.layer, Residual):
-                steps.append(_residual(item.layer, item, shape, field, line))
+                steps = [_residual(item.layer, item, shape, field, line)]
             else:
-                steps += _leaf(item.layer, item.number, shape, field, _follower(placed[index + 1 :]))
+                steps = _leaf(item.layer, item.number, shape, field, _follower(placed[index + 1 :]))
         except Misfit as error:
             raise pointed(line, item.start, item.end, item.subject, error.problem, error.remedy) from None
+        found.append((item, steps))
         shape, field = steps[-1].after, steps[-1].field
-    return steps
+    return found
 
 
-def _follower(placed: Sequence[_Placed]) -> Layer | None:
+def _follower(placed: Sequence[Placed]) -> Layer | None:
     """The layer that comes next, max pooling aside: adding a bias before it or after it is the same."""
     return next((item.layer for item in placed if not isinstance(item.layer, MaxPool)), None)
 
@@ -144,8 +157,9 @@ def _flatten(number: int, shape: Shape, field: Field) -> Step:
     return Step(flat, "", number, shape, flat.out_shape(shape), 0, 0, flat.look(field))
 
 
-def _residual(layer: Residual, item: _Placed, shape: Shape, field: Field, line: str) -> Step:
-    body = tuple(_steps(list(_placed(layer.body, item.start + 2, item.number, item.note)), shape, field, line))
+def _residual(layer: Residual, item: Placed, shape: Shape, field: Field, line: str) -> Step:
+    inside = _walked(list(_placed(layer.body, item.start + 2, item.number, item.note)), shape, field, line)
+    body = tuple(step for _, steps in inside for step in steps)
     after, seen = body[-1].after, body[-1].field
     shortcut = _shortcut(layer, shape, after, field, seen)
     by_1x1 = None if shortcut is None else Conv(after[0], 1, shortcut, activation="none")

@@ -1,5 +1,7 @@
 """From decoded pixels to what a net takes: channels, size, and where each pixel went."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
@@ -7,10 +9,25 @@ from foveal.recipe import InputContract
 from foveal.task import Resize
 from foveal.types import Geometry
 
-__all__ = ["fit", "largest_shrink", "pillow_resize", "unshrunk"]
+__all__ = ["fit", "geometry", "largest_shrink", "pillow_resize", "unshrunk"]
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SHRINKS = (8, 4, 2)  # what libjpeg decodes to quickly, and Pillow offers
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Which part of an image goes where in what the net takes, in whole pixels: any fast resize takes whole pixels, and
+    only Pillow's takes parts of them, so both scales can differ a little."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    x: int
+    y: int
+    inner_width: int
+    inner_height: int
 
 
 def fit(array: np.ndarray, contract: InputContract, resize: Resize) -> tuple[np.ndarray, Geometry]:
@@ -21,9 +38,26 @@ def fit(array: np.ndarray, contract: InputContract, resize: Resize) -> tuple[np.
     """
     pixels = _to_channels(_to_eight_bits(array), contract.channels)
     height, width = pixels.shape[:2]
+    mapped = geometry(width, height, contract)
     if (height, width) == (contract.height, contract.width):
-        return pixels, Geometry(width, height, 1.0, 1.0, 0.0, 0.0)
-    return _RULES[contract.resize](pixels, contract, resize)
+        return pixels, mapped
+    at = _RULES[contract.resize](width, height, contract)
+    part = pixels[at.top : at.top + at.height, at.left : at.left + at.width]
+    inner = resize(part, at.inner_width, at.inner_height, contract.interpolation)
+    if (at.inner_width, at.inner_height) == (contract.width, contract.height):
+        return inner, mapped
+    padded = np.zeros((contract.height, contract.width, pixels.shape[2]), np.uint8)
+    padded[at.y : at.y + at.inner_height, at.x : at.x + at.inner_width] = inner
+    return padded, mapped
+
+
+def geometry(width: int, height: int, contract: InputContract) -> Geometry:
+    """How `fit` maps an image of that size."""
+    if (height, width) == (contract.height, contract.width):
+        return Geometry(width, height, 1.0, 1.0, 0.0, 0.0)
+    at = _RULES[contract.resize](width, height, contract)
+    scale_x, scale_y = at.inner_width / at.width, at.inner_height / at.height
+    return Geometry(width, height, scale_x, scale_y, at.x - at.left * scale_x, at.y - at.top * scale_y)
 
 
 def largest_shrink(width: int, height: int, contract: InputContract) -> int:
@@ -67,35 +101,24 @@ def _to_channels(array: np.ndarray, channels: int) -> np.ndarray:
     return np.asarray(Image.fromarray(array).convert("L"))[..., None]
 
 
-def _stretch(array: np.ndarray, contract: InputContract, resize: Resize) -> tuple[np.ndarray, Geometry]:
-    height, width = array.shape[:2]
-    pixels = resize(array, contract.width, contract.height, contract.interpolation)
-    return pixels, Geometry(width, height, contract.width / width, contract.height / height, 0.0, 0.0)
+def _stretch(width: int, height: int, contract: InputContract) -> _Placed:
+    return _Placed(0, 0, width, height, 0, 0, contract.width, contract.height)
 
 
-def _crop(array: np.ndarray, contract: InputContract, resize: Resize) -> tuple[np.ndarray, Geometry]:
-    """The largest centred part of the right shape, in whole pixels, so both scales can differ a little: any fast
-    resize takes whole pixels, and only Pillow's takes parts of them."""
-    height, width = array.shape[:2]
+def _crop(width: int, height: int, contract: InputContract) -> _Placed:
+    """The largest centred part of the right shape."""
     scale = max(contract.width / width, contract.height / height)
     left = min(round((width - contract.width / scale) / 2), (width - 1) // 2)
     top = min(round((height - contract.height / scale) / 2), (height - 1) // 2)
-    part = array[top : height - top, left : width - left]
-    scale_x, scale_y = contract.width / part.shape[1], contract.height / part.shape[0]
-    pixels = resize(part, contract.width, contract.height, contract.interpolation)
-    return pixels, Geometry(width, height, scale_x, scale_y, -left * scale_x, -top * scale_y)
+    return _Placed(left, top, width - 2 * left, height - 2 * top, 0, 0, contract.width, contract.height)
 
 
-def _pad(array: np.ndarray, contract: InputContract, resize: Resize) -> tuple[np.ndarray, Geometry]:
-    """The whole image, centred on black; its size is rounded to whole pixels, so both scales can differ a little."""
-    height, width = array.shape[:2]
+def _pad(width: int, height: int, contract: InputContract) -> _Placed:
+    """The whole image, centred on black."""
     scale = min(contract.width / width, contract.height / height)
     inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (contract.width - inner_width) // 2, (contract.height - inner_height) // 2
-    pixels = np.zeros((contract.height, contract.width, array.shape[2]), np.uint8)
-    inner = resize(array, inner_width, inner_height, contract.interpolation)
-    pixels[top : top + inner_height, left : left + inner_width] = inner
-    return pixels, Geometry(width, height, inner_width / width, inner_height / height, float(left), float(top))
+    return _Placed(0, 0, width, height, left, top, inner_width, inner_height)
 
 
 _RULES = {"stretch": _stretch, "crop": _crop, "pad": _pad}

@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from foveal.errors import UnreadableImage
 from foveal.readers import jpeg
-from foveal.readers.fit import fit, largest_shrink, pillow_resize, unshrunk
+from foveal.readers.fit import fit, geometry, largest_shrink, pillow_resize, unshrunk
 from foveal.recipe import InputContract
 from foveal.task import Resize
 from foveal.types import Facts, Geometry
@@ -129,8 +129,12 @@ class ImageReader:
             UnreadableImage: with the reason.
         """
         array, facts, (shrink, turn) = self._decode(source, contract)
-        pixels, geometry = fit(array, contract, resize)
-        return pixels, unshrunk(geometry, facts.width, facts.height, shrink, REVERSED.get(turn, (False, False)))
+        pixels, mapped = fit(array, contract, resize)
+        return pixels, unshrunk(mapped, facts.width, facts.height, shrink, REVERSED.get(turn, (False, False)))
+
+    def geometry(self, width: int, height: int, contract: InputContract) -> Geometry:
+        """How `prepare` maps an upright image of that size to what the net takes."""
+        return geometry(width, height, contract)
 
     def prepare(self, array: np.ndarray, contract: InputContract) -> tuple[np.ndarray, Geometry]:
         """Fit to the contract: uint8, height × width × channels, and how the image was mapped there.

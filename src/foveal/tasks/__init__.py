@@ -4,12 +4,13 @@ which task it is, it is the first one whose answer suits the targets."""
 from foveal.errors import RecipeError
 from foveal.task import Task
 from foveal.tasks.classification import CLASSIFICATION
+from foveal.tasks.detection import DETECTION
 from foveal.tasks.multilabel import MULTILABEL
 from foveal.tasks.regression import REGRESSION
 
 __all__ = ["TASKS", "named_task"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (MULTILABEL, REGRESSION, CLASSIFICATION)}
+TASKS: dict[str, Task] = {task.name: task for task in (DETECTION, MULTILABEL, REGRESSION, CLASSIFICATION)}
 
 
 def named_task(name: str) -> Task:

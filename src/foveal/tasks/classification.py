@@ -14,9 +14,12 @@ __all__ = ["CLASSIFICATION"]
 
 
 # Looking at images must not wait for torch and scikit-learn to load: both are imported when first used.
-def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> Head:
+def _head(
+    in_features: int | tuple[int, ...] | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
+) -> Head:
     from foveal.nets.heads import ClassificationHead
 
+    assert not isinstance(in_features, tuple)
     return ClassificationHead(in_features, outputs, label_smoothing, loss)
 
 

@@ -14,9 +14,12 @@ __all__ = ["MULTILABEL"]
 
 
 # As for one label: what is heavy is imported when it is first used.
-def _head(in_features: int | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto") -> Head:
+def _head(
+    in_features: int | tuple[int, ...] | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
+) -> Head:
     from foveal.nets.heads import MultiLabelHead
 
+    assert not isinstance(in_features, tuple)
     return MultiLabelHead(in_features, outputs, label_smoothing, loss)
 
 

@@ -1,0 +1,54 @@
+"""Boxes around things, each with a label."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveal.answers import Boxes
+from foveal.readers import ImageReader
+from foveal.task import Examples, Head, Task
+from foveal.types import Measurement
+
+__all__ = ["DETECTION"]
+
+STRIDES = (8, 16, 32)
+
+
+# As for one label: what is heavy is imported when it is first used.
+def _head(
+    in_features: int | tuple[int, ...] | None, outputs: int, label_smoothing: float = 0.0, loss: str = "auto"
+) -> Head:
+    from foveal.nets.detect import DetectionHead
+
+    assert isinstance(in_features, tuple)
+    return DetectionHead(in_features, STRIDES, outputs, label_smoothing, loss)
+
+
+def _measure(
+    outputs: np.ndarray,
+    test: Examples,
+    train: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Measurement:
+    from foveal.measure.boxes import measure_boxes
+
+    return measure_boxes(outputs, test, train, labels, seed, settled)
+
+
+DETECTION = Task(
+    name="detection",
+    summary="boxes around things, each with a label",
+    reader=ImageReader(),
+    answer=Boxes(),
+    head=_head,
+    measure=_measure,
+    kept_together="exact duplicates",
+    recipe="detection",
+    headline=("ap50", "ap", "ap75"),
+    pretrained="detection-pretrained",
+    strides=STRIDES,
+    ladder=False,
+)
