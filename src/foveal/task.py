@@ -147,6 +147,11 @@ class Answer(Protocol):
         """(N,) int64: what a division should keep the shares of."""
         ...
 
+    def within(self, targets: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+        """What a network that knows only the first so many labels can be asked: (N,) whether an image is about them,
+        and the targets as they are then."""
+        ...
+
     def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """JSON-ready: `labels`, name to number of images (empty where the answer has none), and what else there is."""
         ...

@@ -35,6 +35,28 @@ def draw_labelled(root: Path, rows: Rows) -> Path:
     return root
 
 
+def draw_boxes(root: Path, rows: Rows) -> Path:
+    """Images with as many bright boxes as their label has for a number, and a table of the boxes beside them."""
+    rng = np.random.default_rng(0)
+    numbers = {label: k for k, label in enumerate(sorted({Path(folder).name for folder in rows}))}
+    lines = ["path,label,xmin,ymin,xmax,ymax,split"]
+    for folder, count in rows.items():
+        split, _, label = folder.rpartition("/")
+        (root / folder).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.normal(60, 20, (32, 32))
+            file = f"{folder}/{i:03}.png"
+            for k in range(numbers[label]):
+                x, y = 2 + 14 * k, int(rng.integers(2, 18))
+                pixels[y : y + 12, x : x + 12] += 150
+                lines.append(f"{file},bright,{x},{y},{x + 12},{y + 12},{split}")
+            if not numbers[label]:
+                lines.append(f"{file},,,,,,{split}")
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(root / file)
+    (root / "boxes.csv").write_text("\n".join(lines) + "\n")
+    return root / "boxes.csv"
+
+
 def draw_table(target: Callable[[int], object]) -> Callable[[Path, Rows], Path]:
     """The same images with a table beside them, its targets a function of the label's number."""
 
@@ -57,12 +79,14 @@ MAKERS: dict[str, Callable[[Path, Rows], Path]] = {
     "classification": draw_labelled,
     "regression": draw_table(lambda number: 31.5 + 10 * number),
     "multilabel": draw_table(lambda number: ["dark", "light|bright", "middle|bright"][number]),
+    "detection": draw_boxes,
 }
 # Cells that are targets, and their columns, for what needs no images.
 CELLS: dict[str, tuple[list[str], list[str]]] = {
     "classification": (["a", "b", "c"], []),
     "regression": (["1.5", "-2", "3e2"], ["age"]),
     "multilabel": (["a|b", "b", "c"], ["tags"]),
+    "detection": (['[["a",0,0,2,2]]', "[]", '[["b",1,1,3,3],["c",0,0,1,1]]'], ["boxes"]),
 }
 QUICK = {
     "epochs": 2,

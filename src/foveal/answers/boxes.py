@@ -121,6 +121,10 @@ class Boxes:
         images = np.where(there, there.sum(axis=0), len(targets) + 1)
         return np.where(there.any(axis=1), images.argmin(axis=1), there.shape[1]).astype(np.int64)
 
+    def within(self, targets: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+        """All images, and of each the boxes of these labels."""
+        return np.ones(len(targets), bool), np.where(targets[..., LABEL, None] < labels, targets, np.float32(np.nan))
+
     def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """`labels`: name to the number of images that have it; `boxes`: name to the number of boxes; `empty`: images
         without any."""
@@ -161,7 +165,7 @@ class Boxes:
         found = found[found[:, SCORE] >= limits[found[:, FOUND_LABEL].astype(int)]]
         found = found if geometry is None else unwarped(found, geometry)
         return BoxesPrediction(
-            tuple(Box(labels[int(row[FOUND_LABEL])], float(row[SCORE]), tuple(map(float, row[:4]))) for row in found)
+            tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist())
         )
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:

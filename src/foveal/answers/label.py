@@ -81,6 +81,10 @@ class Label:
         """A division keeps the share of each label."""
         return targets.astype(np.int64)
 
+    def within(self, targets: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+        """The images of these labels."""
+        return targets < labels, targets
+
     def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """`labels`: name to number of images."""
         counts = np.bincount(targets.astype(np.int64), minlength=len(labels))

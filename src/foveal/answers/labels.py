@@ -107,6 +107,10 @@ class Labels:
         images = np.where(positive, positive.sum(axis=0), len(targets) + 1)
         return np.where(positive.any(axis=1), images.argmin(axis=1), targets.shape[1]).astype(np.int64)
 
+    def within(self, targets: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+        """All images, and of each these labels."""
+        return np.ones(len(targets), bool), targets[:, :labels]
+
     def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """`labels`: name to the number of images that have it; `known`: name to the number of which it is known."""
         columns = targets.reshape(len(targets), len(labels))

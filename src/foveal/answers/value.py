@@ -109,6 +109,10 @@ class Value:
         edges = np.unique(np.quantile(first, np.arange(1, parts) / parts))
         return np.searchsorted(edges, first, side="right").astype(np.int64)
 
+    def within(self, targets: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+        """All images, and of each these values."""
+        return np.ones(len(targets), bool), targets[:, :labels]
+
     def summary(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         """`values`: name to its `smallest`, `median`, `mean` and `largest`; no `labels`."""
         if not len(targets):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foveal.api.looking import task_and_data
+from foveal.api.measuring import examples
 from foveal.errors import RecipeError, RunError
 from foveal.extras import extra
 from foveal.recipe import Recipe
 from foveal.run import Run
-from foveal.task import Examples, PixelRows, Task
+from foveal.task import Task
 from foveal.types import Dataset, Measurement, Progress
 
 if TYPE_CHECKING:
@@ -135,12 +136,8 @@ def before_after(
         return None
     old = Run.open(start)
     task, dataset = task_and_data(run, progress)
-    known = len(old.info["labels"])
-    rows = dataset.rows("test")
-    alone = dataset.targets.ndim > 1
-    rows = rows if alone else rows[dataset.targets[rows] < known]
-    learned = dataset.rows("train")
-    learned = learned if alone else learned[dataset.targets[learned] < known]
+    about, targets = task.answer.within(dataset.targets, len(old.info["labels"]))
+    rows, learned = (part[about[part]] for part in (dataset.rows("test"), dataset.rows("train")))
     if not len(rows):
         return None
     device = choose_device()
@@ -149,11 +146,8 @@ def before_after(
         array = pixels(dataset, task.reader, one.recipe.input, progress=progress)
         outputs = infer(trained_network(one, task, device, net), array, rows, device.torch)
         labels = tuple(one.info["labels"])
-        targets = dataset.targets[:, : len(labels)] if alone else dataset.targets
-        test, train = (
-            Examples([dataset.files[row] for row in part], PixelRows(array, part), targets[part])
-            for part in (rows, learned)
-        )
+        asked = replace(dataset, targets=targets if one is old else dataset.targets)
+        test, train = (examples(asked, array, part, task, one.recipe.input) for part in (rows, learned))
         measured.append(task.measure(outputs, test, train, labels, run.recipe.seed, one.settled))
     return BeforeAfter(len(rows), tuple(old.info["labels"]), *measured)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from foveal.report import Report
 
-__all__ = ["evaluate", "report_of"]
+__all__ = ["evaluate", "examples", "report_of"]
 
 THUMBNAIL_SIDE = 128
 
@@ -61,7 +61,7 @@ def evaluate(
     else:
         outputs = infer(network, array, rows, device.torch)
     places = record, run.recipe.input
-    test, learned = _examples(dataset, array, "test", *places), _examples(dataset, array, "train", *places)
+    test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
     report = build_report(
         measurement,
@@ -109,8 +109,12 @@ def report_of(
     return evaluate(run, net=net, progress=progress, on_report=on_report, verb="train")
 
 
-def _examples(dataset: Dataset, array: np.ndarray, split: Any, task: Task, contract: InputContract) -> Examples:
-    rows = dataset.rows(split)
+def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, contract: InputContract) -> Examples:
+    """Some rows of a dataset, as a measure sees them.
+
+    Args:
+        array: pixels of all of it.
+    """
     files, sizes = [dataset.files[row] for row in rows], dataset.sizes[rows].tolist()
     maps = [task.reader.geometry(width, height, contract) for height, width in sizes] if task.answer.placed else []
     return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps)

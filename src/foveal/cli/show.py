@@ -85,7 +85,7 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
         f"height×width {spread} · {modes}",
         soft_wrap=True,
     )
-    out.print(_labels(dataset, note) if facts["labels"] else _values(facts, dataset, note))
+    out.print(_labels(facts, dataset, note) if facts["labels"] else _values(facts, dataset, note))
     if note:
         out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
     elif len(dataset.given) < len(SPLITS):
@@ -95,16 +95,23 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
         _finding(finding)
 
 
-def _labels(dataset: Dataset, note: str) -> Table:
-    """Images a label and split; of several labels at once each counts on its own."""
-    table = Table("label", box=None, header_style="bold", pad_edge=False)
+def _labels(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
+    """Images, or boxes, a label and split; of several labels at once each counts on its own."""
+    from foveal.tasks import named_task
+
+    kind, answer = "boxes" if "boxes" in facts else "labels", named_task(dataset.task).answer
+    parts = [answer.summary(dataset.targets[dataset.rows(name)], dataset.labels)[kind] for name in SPLITS]
+    table = Table("label" if kind == "labels" else "boxes of", box=None, header_style="bold", pad_edge=False)
     for name in _splits(dataset, note):
         table.add_column(name, justify="right")
     table.add_column("all", justify="right")
-    for k, label in enumerate(dataset.labels):
-        mine = dataset.targets == k if dataset.targets.ndim == 1 else dataset.targets[:, k] == 1
-        counts = [int((mine & (dataset.splits == name)).sum()) for name in SPLITS]
-        table.add_row(escape(label), *(f"{count:,}" for count in counts), f"{int(mine.sum()):,}")
+    for label in dataset.labels:
+        counts = [*(part[label] for part in parts), facts[kind][label]]
+        table.add_row(escape(label), *(f"{count:,}" for count in counts))
+    if kind == "boxes":
+        counted = zip(_splits(dataset, note), (len(dataset.rows(name)) for name in SPLITS))
+        images = ", ".join(f"{name} {count:,}" for name, count in counted)
+        table.caption, table.caption_justify = f"images: {images}; {facts['empty']:,} without a box", "left"
     return table
 
 

@@ -172,13 +172,18 @@ def straddling(used: Sequence[Entry]) -> list[Finding]:
 
 
 def about_labels(
-    used: Sequence[Entry], counts: Mapping[str, int], trained: Mapping[str, int] | None, lost: Iterable[str]
+    used: Sequence[Entry],
+    counts: Mapping[str, int],
+    trained: Mapping[str, int] | None,
+    lost: Iterable[str],
+    needs_another: bool,
 ) -> Iterable[Finding]:
     """
     Args:
         counts: label to number of images.
         trained: those in train; None where the source does not say what is.
         lost: labels of which no image can be read.
+        needs_another: whether a label that all images have says nothing.
     """
     if lost := sorted(lost):
         message = f"no image that can be read in: {_some(lost)}"
@@ -191,7 +196,7 @@ def about_labels(
         message = f"no image in train, but in another split: {_some(untrained)}"
         remedy = "Check the spelling, or add images to train."
         yield Finding("not-in-train", _files_of(used, untrained), message, remedy)
-    if list(counts.values()) == [len(used)]:
+    if needs_another and list(counts.values()) == [len(used)]:
         message = f"all images are of one class: {next(iter(counts))}"
         yield Finding("one-class", (), message, "Add images of something else: a class needs another.")
 

@@ -140,7 +140,7 @@ def _about_targets(
     yield from duplicates(used, same, targets, given=bool((splits != "").any()), what="label" if counts else "target")
     yield from straddling(used)
     if counts:
-        yield from about_labels(used, counts, trained, lost)
+        yield from about_labels(used, counts, trained, lost, needs_another=not task.answer.placed)
     if told.get("known"):
         yield from never_no(counts, told["known"])
 

@@ -23,6 +23,7 @@ __all__ = [
     "Rung",
     "activations",
     "contract_for",
+    "fewest_for",
     "most_epochs",
     "net_for",
     "parameters",
@@ -158,9 +159,14 @@ def rung_for(budget: float, contract: InputContract, images: int) -> Rung:
     chosen = LADDER[0]
     for rung in LADDER[1:]:
         seen = budget / training_flops(net_for(rung, contract), contract, growth_for(contract))
-        if seen >= min(rung.least, most_epochs(images) * images):
+        if seen >= fewest_for(rung, images):
             chosen = rung
     return chosen
+
+
+def fewest_for(rung: Rung, images: int) -> float:
+    """Images to learn from, repetitions counted, that a net needs; of few images, as many as ever help."""
+    return min(rung.least, most_epochs(images) * images)
 
 
 def most_epochs(images: int) -> float:

@@ -13,7 +13,18 @@ import torch
 
 from foveal.data.batches import steps_in_epoch
 from foveal.engine.devices import Device
-from foveal.engine.ladder import activations, most_epochs, parameters, recipe_on, rung_for, sized, training_flops
+from foveal.engine.ladder import (
+    LADDER,
+    activations,
+    fewest_for,
+    most_epochs,
+    net_for,
+    parameters,
+    recipe_on,
+    rung_for,
+    sized,
+    training_flops,
+)
 from foveal.engine.pace import Pace
 from foveal.engine.speed import Speed, measure_speed
 from foveal.engine.steps import TrainingSet
@@ -31,6 +42,7 @@ LONGEST = 2.0  # seconds for it
 REPORT = 1.5  # seconds that baselines and report take, and for each thousand test images …
 REPORT_PER_THOUSAND = 0.05
 NOMINAL = 5e10  # FLOP/s: the net for a machine that does so many is measured first
+NEAR = 0.5  # share of the images that a larger net needs, from which it is measured
 SAVING = 0.3  # seconds that a checkpoint takes at the end of an epoch
 RUNTIME = 500e6  # bytes of Python and torch
 FEWEST, MOST = 2.0, 12.0  # epochs of tuning that pay: fewer leave a probe better off, more learn by heart
@@ -170,9 +182,19 @@ class Planner:
         recipe, speed = self._measured(recipe_on(first, self.dataset, self.contract, name))
         budget = self._left(recipe, speed) / speed.learn * training_flops(recipe.net, self.contract, recipe.growth)
         rung = rung_for(budget, self.contract, self.images)
-        if rung == first:
-            return recipe, speed
-        return self._measured(recipe_on(rung, self.dataset, self.contract, name))
+        if rung != first:
+            recipe, speed = self._measured(recipe_on(rung, self.dataset, self.contract, name))
+        # Wide layers can be so much faster, FLOP for FLOP, that a larger net fits too: measured where it may.
+        for larger in LADDER[LADDER.index(rung) + 1 :]:
+            wanted = fewest_for(larger, self.images)
+            seen = budget / training_flops(net_for(larger, self.contract), self.contract, recipe.growth)
+            if seen < NEAR * wanted:
+                break
+            wider, its = self._measured(recipe_on(larger, self.dataset, self.contract, name))
+            if self._left(wider, its) / its.learn < wanted:
+                break
+            recipe, speed = wider, its
+        return recipe, speed
 
     def _measured(self, recipe: Recipe) -> tuple[Recipe, Speed]:
         recipe = self._settled(recipe)

@@ -107,11 +107,11 @@ class Scenes:
         found = []
         for one, k in zip(rows, rng.permutation(4).tolist()):
             top, bottom, left, right = corners[k]
-            size = bottom - top, right - left
+            high, wide = bottom - top, right - left
             smaller = math.exp(rng.uniform(0, math.log(SMALLER)))
-            window = _window(rng, self.recipe, *(round(side * smaller) for side in size), height, width)
+            window = _window(rng, self.recipe, round(high * smaller), round(wide * smaller), height, width)
             part = self._view(one, window, into[:, top:bottom, left:right])
-            shift = Geometry(*reversed(size), 1.0, 1.0, float(left), float(top))
+            shift = Geometry(wide, high, 1.0, 1.0, float(left), float(top))
             found.append(_compact(self.answer.warp(part, shift, height, width)))
         return np.concatenate(found)
 

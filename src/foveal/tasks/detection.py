@@ -22,7 +22,7 @@ def _head(
     from foveal.nets.detect import DetectionHead
 
     assert isinstance(in_features, tuple)
-    return DetectionHead(in_features, STRIDES, outputs, label_smoothing, loss)
+    return DetectionHead(in_features, outputs, label_smoothing, loss)
 
 
 def _measure(

@@ -1,0 +1,36 @@
+"""Draw disks and squares, write where they are into a table, and train a detector on it.
+
+Run: python examples/detection.py
+"""
+
+import csv
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+import foveal
+
+rng = np.random.default_rng(0)
+with tempfile.TemporaryDirectory() as folder:
+    rows = []
+    for number in range(300):
+        image = Image.fromarray(rng.integers(0, 90, (96, 96, 3)).astype(np.uint8))
+        draw = ImageDraw.Draw(image)
+        for place in rng.permutation(4)[: rng.integers(1, 4)]:
+            size, colour = int(rng.integers(14, 40)), tuple(rng.integers(120, 256, 3).tolist())
+            x, y = (48 * int(half) + int(rng.integers(0, 48 - size)) for half in divmod(place, 2))
+            name, shape = [("disk", draw.ellipse), ("square", draw.rectangle)][rng.integers(2)]
+            shape((x, y, x + size - 1, y + size - 1), fill=colour)
+            rows.append((f"{number:03}.png", name, x, y, x + size, y + size))
+        image.save(Path(folder, f"{number:03}.png"))
+    with Path(folder, "boxes.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label", "xmin", "ymin", "xmax", "ymax"), *rows])
+    run = foveal.train(Path(folder, "boxes.csv"), epochs=20)
+    answer = foveal.load(run)(Path(folder, "000.png"))
+
+report = foveal.Report.read(run.report / "report.json")
+print(f"average precision at an overlap of a half: {report.scores['ap50']}")
+for box in answer.boxes:
+    print(f"{box.label} {box.score:.2f} at {', '.join(f'{side:.0f}' for side in box.xyxy)}")
