@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from foveal.engine.augment import augment, check_growth, resized, uniform
+from foveal.engine.augment import (
+    augment,
+    check_growth,
+    resized,
+    shifted_at_once,
+    shifted_one_by_one,
+    uniform,
+)
 from foveal.engine.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint, weights_sha256
 from foveal.engine.devices import choose_device, resolve_precision
 from foveal.engine.infer import infer
@@ -296,3 +303,21 @@ def test_weights_sha256_sees_names_shapes_and_values() -> None:
     assert weights_sha256(one) != weights_sha256({**one, "a": torch.zeros(3, 2)})
     assert weights_sha256(one) != weights_sha256({**one, "n": torch.tensor(4)})
     assert weights_sha256(one) != weights_sha256({"b": one["a"], "n": one["n"]})
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shifting_one_by_one_is_shifting_at_once(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.integers(0, 256, (20, 9, 7, channels), np.uint8)).permute(0, 3, 1, 2)
+    down, right = rng.integers(0, 5, (2, 20))
+    assert torch.equal(shifted_one_by_one(pixels, 2, down, right), shifted_at_once(pixels, 2, down, right))
+
+
+def test_muon_in_half_precision_steps_nearly_as_in_full() -> None:
+    steps = []
+    for precision in (torch.float32, torch.bfloat16):
+        weight = torch.nn.Parameter(torch.ones(8, 30) / 30**0.5)
+        weight.grad = torch.randn(8, 30, generator=torch.Generator().manual_seed(0))
+        Muon([{"params": [weight]}], 0.1, precision=precision).step()
+        steps.append(weight.detach())
+    assert (steps[0] - steps[1]).norm() < 0.02 * (steps[0] - 1 / 30**0.5).norm()

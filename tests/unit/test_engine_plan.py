@@ -68,7 +68,9 @@ def test_batches_make_about_300_steps_and_augmentation_grows_with_the_passes(ima
     assert batches == [128, 256, 512, 512]
     assert sized(recipe, 100, 50).batch_size == 16
     assert [sized(recipe, 50_000, epochs).translate for epochs in (0.5, 2)] == [0, 2]
-    assert [sized(recipe, 50_000, epochs).cutout for epochs in (8, 16)] == [0, 12]
+    assert [sized(recipe, 50_000, epochs).cutout for epochs in (16, 32)] == [0, 12]
+    rates = [sized(recipe, 50_000, epochs).learning_rate for epochs in (0.5, 2, 12.288)]
+    assert rates == [0.24, pytest.approx(0.24 * (300 / 391) ** 0.5, rel=1e-3), pytest.approx(0.12, rel=1e-3)]
 
 
 def test_photographs_get_the_side_that_the_minutes_allow(image_folder) -> None:
@@ -102,6 +104,24 @@ def test_time_that_would_not_help_is_not_used(image_folder, machine: Speed) -> N
     assert float(plan.recipe.epochs) == pytest.approx(most_epochs(84), rel=0.01)
     assert plan.seconds < 600
     assert "not used up" in " ".join(plan.reasons)
+
+
+def test_a_larger_net_is_taken_where_it_is_measured_to_fit(image_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arithmetic alone says no: the first net learns from 100 images a second, and the larger ones are as fast."""
+    measured: list[str] = []
+
+    def as_fast(recipe, *_) -> Speed:
+        measured.append(recipe.net)
+        return Speed(learn=0.01, answer=0.0002, step=0.0)
+
+    monkeypatch.setattr(plan_module, "measure_speed", as_fast)
+    monkeypatch.setattr(plan_module, "LADDER", LADDER[:4])
+    monkeypatch.setattr(plan_module, "fewest_for", lambda rung, images: (0, 300, 500, 50_000)[LADDER.index(rung)])
+    monkeypatch.setattr(plan_module, "rung_for", lambda *_: LADDER[0])
+    monkeypatch.setattr(plan_module, "training_flops", lambda *_: 1.0)
+    plan = foveal.plan(image_folder({"a": 60, "b": 60}, side=32), minutes=0.2)
+    assert plan.recipe.net == net_for(LADDER[2], plan.recipe.input), "some 1,000 images are seen in the time"
+    assert measured == [net_for(rung, plan.recipe.input) for rung in LADDER[:3]], "the largest is far out of reach"
 
 
 def test_seconds_that_have_passed_are_taken_off(image_folder, machine: Speed) -> None:

@@ -84,17 +84,34 @@ def check_growth(network: Network, recipe: Recipe) -> None:
 
 def _translate(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:
     reach = recipe.translate
+    down, right = ((uniform(recipe.seed, epoch, rows, s) * (2 * reach + 1)).astype(np.int64) for s in (2, 3))
+    shift = shifted_one_by_one if images.device.type == "cpu" else shifted_at_once
+    return shift(images, reach, down, right)
+
+
+def shifted_at_once(images: torch.Tensor, reach: int, down: np.ndarray, right: np.ndarray) -> torch.Tensor:
+    """Images (B, C, H, W) moved by up to `reach` pixels, their edges repeated.
+
+    Args:
+        down, right: (B,) 0 to 2 · reach, where `reach` leaves an image as it is.
+    """
     height, width = images.shape[2:]
-    shifts = [
-        torch.from_numpy((uniform(recipe.seed, epoch, rows, stream) * (2 * reach + 1)).astype(np.int64))
-        for stream in (2, 3)
-    ]
     # (B, H, W, C): in channels_last memory one gather then moves whole pixels.
     padded = F.pad(images.float(), (reach,) * 4, mode="replicate").to(torch.uint8).permute(0, 2, 3, 1)
-    y = (shifts[0][:, None] + torch.arange(height)).to(images.device)
-    x = (shifts[1][:, None] + torch.arange(width)).to(images.device)
+    y = (torch.from_numpy(down)[:, None] + torch.arange(height)).to(images.device)
+    x = (torch.from_numpy(right)[:, None] + torch.arange(width)).to(images.device)
     batch = torch.arange(len(images), device=images.device)[:, None, None]
     return padded[batch, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+
+
+def shifted_one_by_one(images: torch.Tensor, reach: int, down: np.ndarray, right: np.ndarray) -> torch.Tensor:
+    """The same by numpy, in a third of the time that a CPU takes at once."""
+    height, width = images.shape[2:]
+    padded = np.pad(images.permute(0, 2, 3, 1).numpy(), ((0, 0), (reach, reach), (reach, reach), (0, 0)), "edge")
+    moved = np.empty((len(images), height, width, images.shape[1]), np.uint8)
+    for image, whole, y, x in zip(moved, padded, down.tolist(), right.tolist()):
+        image[:] = whole[y : y + height, x : x + width]
+    return torch.from_numpy(moved).permute(0, 3, 1, 2)
 
 
 def _cutout(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) -> torch.Tensor:

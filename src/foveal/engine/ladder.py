@@ -41,6 +41,8 @@ Growth = tuple[tuple[float, float], ...]
 GROWTH: Growth = ((0.5, 0.625), (0.8, 0.8125))
 SMALLEST_GROWING = 24  # pixels
 STEPS = 300  # that batches are chosen for
+RATE = 0.24  # for so many steps; it falls with the root of their number
+COVERED = 25  # passes from which on squares are covered
 MOST_VALIDATION = 1_000
 
 
@@ -114,7 +116,7 @@ def recipe_on(rung: Rung, dataset: Dataset, contract: InputContract, name: str) 
         validation=_validation(dataset),
         test=share_of(dataset, "test", DEFAULT_TEST),
         optimizer="muon",
-        learning_rate=0.24,
+        learning_rate=RATE,
         head_learning_rate=0.0083,
         norm_learning_rate=0.053,
         momentum=0.6,
@@ -132,7 +134,8 @@ def growth_for(contract: InputContract) -> Growth:
 
 
 def sized(recipe: Recipe, images: int, epochs: float, least: int = 128) -> Recipe:
-    """The recipe for so many epochs: batches that make about 300 steps, augmentation that grows with the passes.
+    """The recipe for so many epochs: batches that make about 300 steps, a rate that falls where there are more, and
+    augmentation that grows with the passes.
 
     Args:
         least: images in a batch, where there are enough.
@@ -140,12 +143,14 @@ def sized(recipe: Recipe, images: int, epochs: float, least: int = 128) -> Recip
     side = min(recipe.input.height, recipe.input.width)
     most = max(16, images // 8)
     batch = int(min(np.clip(2 ** round(math.log2(max(1.0, images * epochs / STEPS))), least, 512), most))
+    steps = max(1.0, images * epochs / batch)
     return recipe.changed(
         epochs=round(epochs, 3),
         batch_size=batch,
+        learning_rate=round(RATE * min(1.0, math.sqrt(STEPS / steps)), 4),
         norm_momentum=round(float(np.clip(batch / 400, 0.1, 0.6)), 3),
         translate=0 if epochs < 1 or side <= 4 else max(1, side // 16),
-        cutout=3 * side // 8 if epochs >= 12 else 0,
+        cutout=3 * side // 8 if epochs >= COVERED else 0,
     )
 
 

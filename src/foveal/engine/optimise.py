@@ -40,6 +40,7 @@ class Muon:
     Args:
         momentum: of the orthogonal groups.
         steps: iterations of Newton and Schulz; three make singular values of 0.7 to 1.2 or so.
+        precision: of these products; bfloat16 is enough for them where the processor multiplies it faster.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Muon:
         momentum: float = 0.6,
         weight_decay: float = 0,
         steps: int = 3,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "orthogonal": True}
         self.param_groups = [{**defaults, **group} for group in groups]
         self.momenta: dict[Tensor, Tensor] = {}
         self.newton_schulz_steps = steps
+        self.precision = precision
 
     @property
     def _weights(self) -> list[Tensor]:
@@ -91,7 +94,8 @@ class Muon:
         update = gradient.add(buffer, alpha=momentum)
         if group["orthogonal"]:
             weight.mul_(len(weight) ** 0.5 / weight.norm().clamp(min=1e-7))
-            update = orthogonalized(update.flatten(1), self.newton_schulz_steps).view(weight.shape)
+            matrix = update.flatten(1).to(self.precision)
+            update = orthogonalized(matrix, self.newton_schulz_steps).to(weight.dtype).view(weight.shape)
         else:
             weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.add_(update, alpha=-group["lr"])
@@ -153,7 +157,8 @@ def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Opt
     ]
     rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
     if recipe.optimizer == "muon":
-        return Muon(groups, rate, momentum, decay)
+        products = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+        return Muon(groups, rate, momentum, decay, precision=products)
     fused = device.type in ("cpu", "cuda")
     if recipe.optimizer == "sgd":
         nesterov = momentum > 0
