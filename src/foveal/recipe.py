@@ -139,6 +139,9 @@ class Recipe(BaseModel):
         le=1,
         description="where targets say where: share of the images that are put together from parts of four",
     )
+    mosaic_until: float = Field(
+        default=1.0, gt=0, le=1, description="share of the steps after which there are no more mosaics"
+    )
     randaugment: int = Field(default=0, ge=0, le=10, description="operations of RandAugment that each image gets")
     mixup: float = Field(default=0.0, ge=0, description="α of mixup: pairs of images are blended, and so is their loss")
     cutmix: float = Field(

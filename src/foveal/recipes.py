@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 COOKBOOK_NET = "32c3-mp2-64c3-mp2-128c3-128n"
-BACKBONE_NET = "timm/mobilenetv2_100-do0.2"
+BACKBONE = "timm/mobilenetv2_100"
+BACKBONE_NET = f"{BACKBONE}-do0.2"
 NATURAL_SIDE = 96  # pixels of the median shorter side
 DEFAULT_TEST = 0.15
 DEFAULT_VALIDATION = 0.15
@@ -110,6 +111,7 @@ def detection(dataset: Dataset) -> Recipe:
         crop=0.4,
         zoom=1.5,
         mosaic=0.5,
+        mosaic_until=0.85,
         colour=0.3,
         flip=True,
     )
@@ -123,7 +125,7 @@ def detection_pretrained(dataset: Dataset) -> Recipe:
     return detection(dataset).changed(
         **{
             "name": "detection-pretrained",
-            "net": BACKBONE_NET,
+            "net": BACKBONE,
             "weights": "pretrained",
             "input.channels": 3,
             "input.mean": (0.485, 0.456, 0.406),

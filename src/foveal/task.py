@@ -1,6 +1,6 @@
 """A task is a record: reader × answer × head, and how it is measured. The contracts are the four protocols here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -254,7 +254,7 @@ class Examples:
 
 
 class Measure(Protocol):
-    """Raw outputs (N, K) on the test examples to scores; `train` feeds the baselines.
+    """Raw outputs (N, …) on the test examples to scores; `train` feeds the baselines.
 
     Args:
         settled: what the answer's `settle` gave.
@@ -281,6 +281,7 @@ class Task:
         pretrained: the name of the recipe used instead where there are pretrained weights.
         headline: the scores a report shows first.
         strides: of the feature maps that the head takes, rising; empty: it takes features of the whole image.
+        ready: raises MissingExtra where a package is not installed that measuring will need.
         ladder: whether minutes may choose the net: the ladder's nets end in features of the whole image.
     """
 
@@ -296,6 +297,7 @@ class Task:
     pretrained: str = "pretrained"
     strides: tuple[int, ...] = ()
     ladder: bool = True
+    ready: Callable[[], object] = tuple
 
     def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Parse a whole column.

@@ -10,13 +10,16 @@ __all__ = [
     "SPLITS",
     "Confusion",
     "Dataset",
+    "DrawnBox",
     "Entry",
+    "ErrorKind",
     "Facts",
     "Finding",
     "Geometry",
     "Measurement",
     "Mistake",
     "Points",
+    "PrecisionRecall",
     "Progress",
     "Reading",
     "Sample",
@@ -273,13 +276,32 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnBox:
+    """A box to be drawn over its image.
+
+    Args:
+        xyxy: left, top, right, bottom, as shares of the image's width and height.
+        kind: `right`: it was found; `missed`: it is there and was not found; `false`: it was found and is not there.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    label: str
+    kind: Literal["right", "missed", "false"]
+
+
+@dataclass(frozen=True, slots=True)
 class Mistake:
-    """A wrong answer, with how sure the network was of it (0 to 1); None where the answer is a number."""
+    """A wrong answer, with how sure the network was of it (0 to 1); None where the answer is numbers or boxes.
+
+    Args:
+        boxes: to be drawn over the image, where the answer is boxes.
+    """
 
     file: str
     truth: str
     predicted: str
     probability: float | None
+    boxes: tuple[DrawnBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +322,37 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
+class PrecisionRecall:
+    """How precision falls as recall rises, for a plot, of the boxes of one label.
+
+    Args:
+        label: of the boxes.
+        precision: at recalls of 0, 0.01, 0.02, … as far as it is above 0, at most 101: the best there or at any higher
+            recall. Their sum / 101 is the average precision.
+        threshold: the score from which on boxes are shown.
+        at: recall and precision there; None where no box is shown.
+    """
+
+    label: str
+    precision: tuple[float, ...]
+    threshold: float
+    at: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """Wrong answers of one kind.
+
+    Args:
+        count: of those, among the test images.
+        ap50_gain: by how much `ap50` would rise if all of them, whatever their scores, were put right.
+    """
+
+    count: int
+    ap50_gain: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What measuring predictions against the truth gives, before it becomes a report.
 
@@ -310,6 +363,8 @@ class Measurement:
         confusion: None where no answer excludes the others.
         mistakes: most confident first, or largest first.
         points: one a value, where the answer is values.
+        curves: one a label, where the answer is boxes.
+        errors: kind of error to how many there are of it, where the answer is boxes.
     """
 
     scores: dict[str, Score]
@@ -318,6 +373,8 @@ class Measurement:
     confusion: Confusion | None = None
     mistakes: tuple[Mistake, ...] = ()
     points: tuple[Points, ...] = ()
+    curves: tuple[PrecisionRecall, ...] = ()
+    errors: dict[str, ErrorKind] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,6 +18,7 @@ from foveal.events import EpochEnded, Finished, Saved, Started, Step
 from foveal.report import Report
 from foveal.task import Examples, Task
 from foveal.tasks import TASKS
+from foveal.types import Geometry
 
 Rows = dict[str, int]
 
@@ -115,6 +116,34 @@ FAST = {
     "mirror_test": True,
     "save_every": 0.0,
 }
+# What a task's head and answer need instead.
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "detection": {
+        "net": "-".join(["8c3s2same"] * 4 + ["8c3s2same:none-bn:relu"]),
+        "translate": 0,
+        "label_smoothing": 0.0,
+        "cutout": 0,
+        "growth": [],
+        "mirror_test": False,
+        "crop": 0.5,
+        "zoom": 1.5,
+        "mosaic": 0.5,
+        "colour": 0.2,
+    },
+}
+
+
+def with_what(task: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    return {**recipe, **OTHERWISE.get(task, {})}
+
+
+def raw_outputs(record: Task, labels: tuple[str, ...], count: int, seed: int = 0) -> np.ndarray:
+    """As the network gives them: a row an image, or rows of a box with logits."""
+    rng, outputs = np.random.default_rng(seed), record.answer.outputs(labels)
+    if not record.strides:
+        return rng.normal(size=(count, outputs)).astype(np.float32)
+    corners = rng.uniform(0, 3, (count, 9, 2))
+    return np.concatenate([corners, corners + 1, rng.normal(size=(count, 9, outputs))], axis=2).astype(np.float32)
 
 
 @pytest.fixture(params=sorted(TASKS))
@@ -142,7 +171,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def test_trains_reports_and_predicts(task: str, source: Path, tmp_path: Path) -> None:
-    run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    run = foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
     report = Report.read(run.report / "report.json")
     assert report.looks == 1
     for name in report.headline:
@@ -162,7 +191,7 @@ def test_trains_reports_and_predicts(task: str, source: Path, tmp_path: Path) ->
 
 
 def test_evaluating_again_counts_and_repeats(task: str, source: Path, tmp_path: Path) -> None:
-    run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    run = foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
     first = Report.read(run.report / "report.json")
     second = foveal.evaluate(run)
     assert (first.looks, second.looks) == (1, 2)
@@ -170,7 +199,7 @@ def test_evaluating_again_counts_and_repeats(task: str, source: Path, tmp_path: 
 
 
 def test_predictions_do_not_depend_on_the_batch(task: str, source: Path, tmp_path: Path) -> None:
-    predictor = foveal.load(foveal.train(source, task=task, out=tmp_path / "run", **QUICK))
+    predictor = foveal.load(foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK)))
     files = files_of(source)[:9]
     together = [answer.as_dict() for answer in predictor.many(files)]
     for file, answer in zip(files, together, strict=True):
@@ -178,7 +207,7 @@ def test_predictions_do_not_depend_on_the_batch(task: str, source: Path, tmp_pat
 
 
 def test_events_come_in_order(task: str, source: Path, tmp_path: Path) -> None:
-    events = list(foveal.training(source, task=task, out=tmp_path / "run", **QUICK))
+    events = list(foveal.training(source, task=task, out=tmp_path / "run", **with_what(task, QUICK)))
     assert isinstance(events[0], Started)
     assert isinstance(events[-1], Finished)
     steps = [event for event in events if isinstance(event, Step)]
@@ -191,6 +220,7 @@ def test_events_come_in_order(task: str, source: Path, tmp_path: Path) -> None:
 def test_closed_at_any_step_and_resumed_it_ends_the_same(
     task: str, source: Path, tmp_path: Path, recipe: dict[str, Any]
 ) -> None:
+    recipe = with_what(task, recipe)
     undisturbed = list(foveal.training(source, task=task, out=tmp_path / "whole", **recipe))
     expected = undisturbed[-1]
     assert isinstance(expected, Finished)
@@ -213,7 +243,7 @@ def test_closed_at_any_step_and_resumed_it_ends_the_same(
 def test_killed_within_a_part_of_an_epoch_it_ends_the_same(task: str, source: Path, tmp_path: Path) -> None:
     undisturbed = []
     copies: list[Path] = []
-    for event in foveal.training(source, task=task, out=tmp_path / "whole", **{**FAST, "save_every": 1e9}):
+    for event in foveal.training(source, task=task, out=tmp_path / "whole", **with_what(task, {**FAST, "save_every": 1e9})):
         undisturbed.append(event)
         if isinstance(event, Step):
             # The folder as SIGKILL would leave it at this moment: its last checkpoint is the one of the epoch's end.
@@ -235,7 +265,7 @@ def test_killed_within_a_part_of_an_epoch_it_ends_the_same(task: str, source: Pa
 def test_one_sample_is_a_clear_error(task: str, tmp_path: Path) -> None:
     source = MAKERS[task](tmp_path / "images", {"dark": 1})
     with pytest.raises(foveal.FovealError, match="images") as error:
-        foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+        foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
     assert error.value.remedy
     assert not (tmp_path / "run").exists()
 
@@ -243,7 +273,7 @@ def test_one_sample_is_a_clear_error(task: str, tmp_path: Path) -> None:
 def test_one_class_is_a_clear_error(task: str, tmp_path: Path) -> None:
     source = MAKERS[task](tmp_path / "images", {"dark": 30})
     with pytest.raises(foveal.FovealError, match="images") as error:
-        foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+        foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
     assert error.value.remedy
     assert not (tmp_path / "run").exists()
 
@@ -251,10 +281,14 @@ def test_one_class_is_a_clear_error(task: str, tmp_path: Path) -> None:
 def test_class_missing_from_a_split(task: str, tmp_path: Path) -> None:
     rows = {"train/dark": 20, "train/light": 20, "train/middle": 20, "val/dark": 4, "test/dark": 5, "test/light": 5}
     source = MAKERS[task](tmp_path / "images", rows)
-    run = foveal.train(source, task=task, out=tmp_path / "run", **QUICK)
+    run = foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
     report = Report.read(run.report / "report.json")
     assert report.scores[report.headline[0]].n == 10
     assert report.data.splits == {"train": 60, "validation": 4, "test": 10}
+
+
+def examples(files: list[str], pixels: np.ndarray, targets: np.ndarray) -> Examples:
+    return Examples(files, pixels, targets, [Geometry(*pixels.shape[2:0:-1], 1.0, 1.0, 0.0, 0.0) for _ in files])
 
 
 def cells_of(task: str) -> tuple[Task, list[str], tuple[str, ...]]:
@@ -265,9 +299,9 @@ def cells_of(task: str) -> tuple[Task, list[str], tuple[str, ...]]:
 def test_measuring_nothing_is_no_crash(task: str) -> None:
     record, cells, labels = cells_of(task)
     pixels = np.zeros((3, 6, 6, 1), np.uint8)
-    train = Examples(["1", "2", "3"], pixels, record.targets(cells, labels))
-    empty = Examples([], pixels[:0], record.targets([], labels))
-    outputs = np.zeros((0, record.answer.outputs(labels)), np.float32)
+    train = examples(["1", "2", "3"], pixels, record.targets(cells, labels))
+    empty = examples([], pixels[:0], record.targets([], labels))
+    outputs = raw_outputs(record, labels, 0)
     assert record.measure(outputs, empty, train, labels, 0).scores == {}
     assert record.answer.strata(empty.targets).shape == (0,)
     assert record.answer.settle(outputs, empty.targets, labels) == {}
@@ -282,13 +316,13 @@ def test_answer_contract(task: str) -> None:
     assert (strata.shape, strata.dtype) == ((len(cells),), np.int64)
     told = answer.summary(targets, labels)
     assert json.loads(json.dumps(told)) == told
-    outputs = np.random.default_rng(0).normal(size=(len(cells), answer.outputs(labels))).astype(np.float32)
+    outputs = raw_outputs(record, labels, len(cells))
     scores = answer.score(outputs, targets)
     assert scores
     assert all(isinstance(value, float) for value in scores.values())
-    settled = answer.settle(np.tile(outputs, (9, 1)), np.concatenate([targets] * 9), labels)
+    settled = answer.settle(np.concatenate([outputs] * 9), np.concatenate([targets] * 9), labels)
     assert json.loads(json.dumps(settled)) == settled
-    three = Examples(["1", "2", "3"], np.zeros((3, 4, 4, 1), np.uint8), targets)
+    three = examples(["1", "2", "3"], np.zeros((3, 4, 4, 1), np.uint8), targets)
     measured = record.measure(outputs, three, three, labels, 0, settled)
     assert set(record.headline) & set(measured.scores)
     with pytest.raises(ValueError, match=r"^expected .*found 'no such thing'"):
@@ -305,21 +339,26 @@ def test_head_contract(task: str) -> None:
     record, cells, labels = cells_of(task)
     targets = torch.from_numpy(record.targets([cells[0], cells[2]], labels))
     for loss in ("auto", "squared", "huber"):
-        head = record.head(5, record.answer.outputs(labels), 0.1, loss=loss)
+        body = (5,) * len(record.strides) or 5
+        maps = [torch.randn(2, 5, 32 // stride, 32 // stride, requires_grad=True) for stride in record.strides]
+        head = record.head(body, record.answer.outputs(labels), 0.1, loss=loss)
         head.fit(targets.numpy())
-        outputs = head(torch.randn(2, 5, requires_grad=True))
+        outputs = head(maps or torch.randn(2, 5, requires_grad=True))
         losses = head.loss(outputs, targets)
         assert all(value.ndim == 0 for value in losses.values())
         sum(losses.values(), torch.zeros(())).backward()
         assert head.spotlight(outputs).shape == (2,)
-    passed = record.head(None, record.answer.outputs(labels))
-    assert torch.equal(passed(outputs), outputs)
+        if not record.strides:
+            passed = record.head(None, record.answer.outputs(labels))
+            assert torch.equal(passed(outputs), outputs)
 
 
 def test_decode_is_json_ready(task: str) -> None:
     record, cells, labels = cells_of(task)
-    outputs = np.array([1e30, -1e30, 3.0], np.float32)[: record.answer.outputs(labels)]
-    settled = record.answer.settle(np.tile(outputs, (9, 1)), record.targets(cells * 3, labels), labels)
+    outputs = raw_outputs(record, labels, 1)[0]
+    outputs.flat[-record.answer.outputs(labels) :] = np.array([1e30, -1e30, 3.0])[: record.answer.outputs(labels)]
+    targets = record.targets(cells * 3, labels)
+    settled = record.answer.settle(np.stack([outputs] * 9), targets, labels)
     for chosen in ({}, settled):
         prediction = record.answer.decode(outputs, None, labels, chosen)
         told = prediction.as_dict()

@@ -20,6 +20,7 @@ def test_readme_python_runs(in_tmp: Path) -> None:
 
 
 TOLD = {
+    "detection": "average precision at an overlap of a half",
     "classification": "test accuracy",
     "regression": "a disk of radius 9 was given",
     "multilabel": "a disk and a bar were called: bar, disk",

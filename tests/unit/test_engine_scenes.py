@@ -70,6 +70,15 @@ def test_a_mosaic_has_parts_of_four_and_all_their_boxes() -> None:
     assert (smaller == GRAY).any(), "gray around what is seen smaller"
 
 
+def test_at_the_end_scenes_are_whole() -> None:
+    parts, _ = scenes(mosaic=1.0).batch(np.arange(6), 3)
+    images, targets = scenes(mosaic=1.0).batch(np.arange(6), 3, whole=True)
+    plain, boxes = scenes().batch(np.arange(6), 3)
+    assert torch.equal(images, plain)
+    assert torch.equal(targets, boxes)
+    assert not torch.equal(images, parts)
+
+
 def test_without_changes_images_are_as_they_are() -> None:
     pixels, boxes = drawn()
     images, targets = scenes().batch(np.array([3, 5]), 7)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from foveal.measure import measure_label_sets, measure_labels, measure_values
+from foveal.measure import ERROR_KINDS, measure_boxes, measure_label_sets, measure_labels, measure_values
 from foveal.report import Report, build_report, write_page
 from foveal.report.plots import (
     ABOVE,
@@ -25,8 +25,11 @@ from foveal.report.plots import (
     FROM_TOP,
     LEFT,
     SIDE,
+    boxes_svg,
     confusion_uri,
     curves_svg,
+    picture_uri,
+    precision_recall_svg,
     scatter_svg,
     thumbnail_uri,
     ticks,
@@ -34,7 +37,7 @@ from foveal.report.plots import (
 from foveal.report.words import named, number
 from foveal.task import Examples
 from foveal.tasks import TASKS
-from foveal.types import Measurement
+from foveal.types import Geometry, Measurement
 
 VOID = {"meta", "img", "br", "link"}
 HOSTILE = ["<script>alert(1)</script>", "\" onmouseover='alert(2)'", "$\\frac{1}$ & {{ 7 * 7 }}\n日本"]
@@ -534,6 +537,153 @@ def test_several_labels_at_once(tmp_path: Path) -> None:
     assert "thresholds cat: 0.5, dog: 0.4, ghost: 0.5" in page.said
 
 
+def of_boxes(names: list[str], folder: Path, *, found: bool = True, shift: float = 0.5) -> tuple[Report, Page]:
+    """Twelve images, each with a box of every label beside the others; every third image has boxes elsewhere, too."""
+    spread, half = 100 / len(names), 40 / len(names)
+    true = np.array([[spread * k, 10, spread * k + 2 * half, 60, k, 0] for k in range(len(names))], np.float32)
+    targets = np.tile(true, (12, 1, 1))
+    outputs = np.full((12, 2 * len(names), 4 + len(names)), -50.0, np.float32)
+    outputs[:, : len(names), :4] = true[:, :4] + [0, shift, 0, shift]
+    outputs[:, len(names) :, :4] = true[:, :4] + [0, 30, 0, 40]
+    if found:
+        for k in range(len(names)):
+            outputs[:, k, 4 + k] = 1.0
+            outputs[::3, len(names) + k, 4 + k] = 0.5
+    same = [Geometry(100, 100, 1.0, 1.0, 0.0, 0.0)] * 12
+    examples = Examples([f"{i}/{names[0]}.png" for i in range(12)], np.zeros((12, 8, 8, 3), np.uint8), targets, same)
+    settled = {"thresholds": dict.fromkeys(names, 0.55)}
+    measurement = measure_boxes(outputs, examples, examples, names, 0, settled)
+    report = of_task("detection", measurement, names, settled)
+    boxes = report.data.model_copy(update={"boxes": dict.fromkeys(names, 24)})
+    report = report.model_copy(update={"data": boxes})
+    pictures = {mistake.file: np.full((30, 60, 3), 200, np.uint8) for mistake in measurement.mistakes}
+    write_page(report, pictures, folder / "report.html")
+    return report, Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_boxes_are_told_as_found_and_right(tmp_path: Path) -> None:
+    report, page = of_boxes(["cat", "dog"], tmp_path)
+    assert report.scores["recall"].value == 1
+    shown = report.scores["precision"]
+    assert shown.value == pytest.approx(24 / 32)
+    told = f"75.0% [{100 * shown.low:.1f}, {100 * shown.high:.1f}]"
+    assert re.search(
+        rf"Finds 100\.0% \[\d\d\.\d, 100\.0\] of the true boxes; of those it shows, {re.escape(told)} are right",
+        page.said,
+    )
+    assert "Detection: 400 images with 48 boxes of 2 labels, measured" in page.said
+    assert "AP50 beside guesses that need no network" in page.said
+    assert "mean boxes : draws as many boxes of each label" in page.said
+    assert "lies to the right of all others" in page.said
+    assert "Only 12 test images" in page.said
+    assert "label AP AP, from" in page.said
+    assert "AP50 precision recall images boxes cat" in page.said
+    assert "test images with a box of this label" in page.said
+    assert "What is taken for what" not in page.said
+
+
+def test_a_baseline_as_good_as_the_boxes_is_told(tmp_path: Path) -> None:
+    _, page = of_boxes(["cat", "dog"], tmp_path)
+    assert "The interval overlaps that of the baseline “mean boxes”" in page.said
+    _, page = of_boxes(["cat", "dog"], tmp_path, shift=40.0)
+    assert "The baseline “mean boxes” does better than the network." in page.said
+
+
+def test_boxes_that_are_never_shown(tmp_path: Path) -> None:
+    _, page = of_boxes(["cat"], tmp_path, found=False)
+    assert re.search(r"Finds 0\.0% \[0\.0, \d\d\.\d\] of the true boxes, for it shows none", page.said)
+    assert "48 boxes" not in page.said
+    assert "with 24 boxes of 1 label," in page.said
+    assert "cat : no box has a score of 0.550 or more" in page.said
+
+
+def test_kinds_of_wrong_boxes_are_counted(tmp_path: Path) -> None:
+    report, page = of_boxes(["cat", "dog"], tmp_path)
+    assert [kind for kind, row in report.errors.items() if row.count] == ["misplaced"]
+    for kind, row in report.errors.items():
+        assert f"{named(kind)} {ERROR_KINDS[kind]} {row.count} +{row.ap50_gain:.3f}" in page.said
+    assert "misplaced and wrong class" in page.said
+
+
+def test_worst_images_have_their_boxes_drawn_over_them(tmp_path: Path) -> None:
+    report, page = of_boxes(["cat", "dog"], tmp_path)
+    assert "Images with the most wrong boxes" in page.said
+    assert "Largest errors" not in page.said
+    assert page.said.count("2 boxes → 2 right, 2 false") == len(report.mistakes) == 4
+    overlays = [svg for svg in page.all("svg") if svg.get("viewbox") == "0 0 400 200.0"]
+    assert len(overlays) == 4, "as wide as the picture and half as high"
+    assert len({(rect.get("stroke"), rect.get("stroke-dasharray")) for rect in page.all("rect")}) == 4
+    for kind in ("right: found", "missed: there, and not found", "false: found, and not there"):
+        assert kind in page.said
+    assert [image["alt"] for image in page.all("img")] == ["2 boxes: 2 right, 2 false"] * 4
+    assert all((image["src"] or "").startswith("data:image/jpeg;base64,") for image in page.all("img"))
+
+
+def test_hostile_labels_of_boxes(tmp_path: Path) -> None:
+    report, page = of_boxes(HOSTILE, tmp_path)
+    assert report.mistakes[0].boxes
+    assert len(page.all("script")) == 1
+    assert not any(key.startswith("on") for _, attributes in page.elements for key in attributes)
+    for name in HOSTILE:
+        assert f"{' '.join(name.split())} : from a score of 0.550 on" in page.said
+        assert f"{' '.join(name.split())}, false" in page.said
+
+
+def test_no_true_box_in_the_test_images(tmp_path: Path) -> None:
+    report, _ = of_boxes(["cat"], tmp_path)
+    nothing = {"scores": {}, "headline": [], "baselines": {}, "curves": [], "errors": {}}
+    write_page(report.model_copy(update=nothing), {}, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "No test image has any of the labels, so nothing could be measured." in page.said
+    assert "Precision over recall" not in page.said
+    assert page.said.count("no picture") == len(report.mistakes)
+
+
+def test_many_labels_have_the_curves_of_the_worst(tmp_path: Path) -> None:
+    report, _ = of_boxes(["cat"], tmp_path)
+    curves = [
+        report.curves[0].model_copy(update={"label": f"kind {k}", "precision": [0.5] * (100 - k)}) for k in range(20)
+    ]
+    page = page_of(report.model_copy(update={"curves": curves}), tmp_path)
+    panels = [svg["aria-label"] or "" for svg in page.all("svg") if "Precision over" in (svg.get("aria-label") or "")]
+    assert [label.split(" of ")[1].split(",")[0] for label in panels] == [f"kind {k}" for k in range(19, 7, -1)]
+    assert "Of 20 labels, the 12 with the lowest." in page.said
+
+
+def test_precision_stands_over_its_recall() -> None:
+    svg = precision_recall_svg("a <b>", [1.0] * 51 + [0.5] * 25, (0.6, 0.5))
+    assert "of a &lt;b&gt;, at" in svg
+    assert "<b>" not in svg
+    (line,) = re.findall(r'd="M([^"]+)" fill="none" stroke="#', svg)
+    places = [tuple(map(float, place.split())) for place in line.split("L")]
+    assert len(places) == 76
+    assert (places[0], places[50]) == ((FROM_LEFT, FROM_TOP), (FROM_LEFT + SIDE / 2, FROM_TOP))
+    assert places[75] == (FROM_LEFT + 0.75 * SIDE, FROM_TOP + SIDE / 2)
+    ((x, y),) = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
+    assert (float(x), float(y)) == (pytest.approx(FROM_LEFT + 0.6 * SIDE, abs=0.05), FROM_TOP + SIDE / 2)
+    assert "<circle" not in precision_recall_svg("a", [], None)
+
+
+def test_boxes_lie_where_their_shares_are() -> None:
+    drawn = [([0.25, 0.5, 0.75, 1.0], "a <b>", "missed"), ([0.0, 0.0, 0.1, 0.1], "a label of many letters", "false")]
+    svg = boxes_svg([*drawn, ([0.0, 0.0, 1.0, 1.0], "c", "right")], 0.5, named=True)
+    assert svg.startswith('<svg viewBox="0 0 400 200.0"')
+    places = re.findall(
+        r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" fill="none" stroke="#fff"', svg
+    )
+    assert [tuple(map(float, place)) for place in places] == [(100, 100, 200, 100), (0, 0, 40, 20), (0, 0, 400, 200)]
+    assert "<title>a &lt;b&gt;, missed</title>" in svg
+    assert re.findall(r"<text[^>]*>([^<]+)", svg) == ["a &lt;b&gt;", "a label of ma…"]
+    assert "<text" not in boxes_svg(drawn, 0.5, named=False)
+
+
+def test_pictures_below_boxes_are_whole_and_larger() -> None:
+    uri = picture_uri(np.full((300, 900, 1), 90, np.uint8))
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))))
+    assert picture.size == (400, 133)
+    np.testing.assert_allclose(np.asarray(picture), 90, atol=2)
+
+
 def test_dots_stand_where_their_numbers_are() -> None:
     svg = scatter_svg("a <b>", [0.0, 10.0, 5.0], [0.0, 5.0, 10.0], 2.0)
     assert "a &lt;b&gt; of 3 test images" in svg
@@ -572,4 +722,5 @@ def test_numbers_in_words(value: float, name: str, text: str) -> None:
 def test_names_in_words() -> None:
     names = {"top5_accuracy": "top-5 accuracy", "macro_f1": "macro F1", "map": "mAP", "macro_auroc": "macro AUROC"}
     assert {name: named(name) for name in names} == names
+    assert [named(name) for name in ("ap50", "ap_small")] == ["AP50", "AP small"]
     assert [named(name) for name in ("r2", "support", "warmup")] == ["R²", "images", "warmup"]

@@ -12,7 +12,7 @@ import pytest
 from foveal.errors import RunError
 from foveal.report import Report, build_report, reference_page
 from foveal.tasks import TASKS
-from foveal.types import Confusion, Measurement, Mistake, Points, Score
+from foveal.types import Confusion, DrawnBox, ErrorKind, Measurement, Mistake, Points, PrecisionRecall, Score
 
 SCORE = Score(0.75, 0.7, 0.8, 0.95, 300, "wilson")
 DATA = {
@@ -65,9 +65,10 @@ def test_the_shape_of_the_file(tmp_path: Path) -> None:
     assert got["baselines"] == {"majority": {"accuracy": asdict(SCORE)}}
     assert got["per_label"] == {"b": {"precision": asdict(SCORE), "support": 2}, "a": {"support": 0}}
     assert got["confusion"] == {"labels": ["b", "a"], "counts": [[1, 1], [0, 0]]}
-    assert got["mistakes"] == [{"file": "b/1.png", "truth": "b", "predicted": "a", "probability": 0.9}]
-    assert got["data"] == {**DATA, "findings": {"unreadable": 1, "exact-duplicate": 2}, "known": {}, "values": {}}
-    assert (got["points"], got["settled"]) == ([], {})
+    assert got["mistakes"] == [{"file": "b/1.png", "truth": "b", "predicted": "a", "probability": 0.9, "boxes": []}]
+    there = {"findings": {"unreadable": 1, "exact-duplicate": 2}}
+    assert got["data"] == {**DATA, **there, "known": {}, "values": {}, "boxes": {}, "empty": 0}
+    assert (got["points"], got["curves"], got["errors"], got["settled"]) == ([], [], {}, {})
     assert list(got["data"]["labels"]) == ["b", "a"]
     assert got["recipe"] == {"name": "default", "seed": 3}
     assert got["history"] == [{**EPOCH, "validation_loss": None, "validation_accuracy": None}]
@@ -90,16 +91,44 @@ def test_the_shape_of_a_report_on_values(tmp_path: Path) -> None:
     got = json.loads(report.write(tmp_path).read_text())
     assert Report.read(tmp_path / "report.json") == report
     assert (got["task"], got["headline"], got["confusion"]) == ("regression", ["mae"], None)
-    assert got["mistakes"] == [{"file": "1.png", "truth": "31", "predicted": "45.2", "probability": None}]
+    assert got["mistakes"] == [{"file": "1.png", "truth": "31", "predicted": "45.2", "probability": None, "boxes": []}]
     assert got["points"] == [{"name": "age", "truth": [31.0, 35.5], "predicted": [45.2, 36.0], "half_width": 7.5}]
     assert got["settled"] == settled
     assert (got["data"]["labels"], got["data"]["values"]) == ({}, {"age": about})
 
 
-def test_a_report_of_before_there_were_points_is_read(tmp_path: Path) -> None:
+def test_the_shape_of_a_report_on_boxes(tmp_path: Path) -> None:
+    box = DrawnBox((0.0, 0.1, 0.25, 1.0), "b", "missed")
+    measurement = Measurement(
+        scores={"ap50": SCORE},
+        per_label={"b": {"ap50": SCORE, "support": 2, "boxes": 5}},
+        mistakes=(Mistake("1.png", "1 box", "0 right, 1 missed", None, (box,)),),
+        curves=(PrecisionRecall("b", (1.0, 0.5), 0.4, (0.01, 0.5)), PrecisionRecall("a", (), 0.5, None)),
+        errors={"missed": ErrorKind(1, 0.25)},
+    )
+    data = {**DATA, "boxes": {"b": 9, "a": 4}, "empty": 1}
+    report = build(measurement, task=TASKS["detection"], data=data)
+    got = json.loads(report.write(tmp_path).read_text())
+    assert Report.read(tmp_path / "report.json") == report
+    assert (got["task"], got["headline"]) == ("detection", ["ap50"])
+    assert got["per_label"] == {"b": {"ap50": asdict(SCORE), "support": 2, "boxes": 5}}
+    assert got["mistakes"][0]["boxes"] == [{"xyxy": [0.0, 0.1, 0.25, 1.0], "label": "b", "kind": "missed"}]
+    assert got["curves"] == [
+        {"label": "b", "precision": [1.0, 0.5], "threshold": 0.4, "at": [0.01, 0.5]},
+        {"label": "a", "precision": [], "threshold": 0.5, "at": None},
+    ]
+    assert got["errors"] == {"missed": {"count": 1, "ap50_gain": 0.25}}
+    assert (got["data"]["boxes"], got["data"]["empty"]) == ({"b": 9, "a": 4}, 1)
+
+
+def test_a_report_of_before_there_were_points_and_boxes_is_read(tmp_path: Path) -> None:
     path = build().write(tmp_path)
     old = json.loads(path.read_text())
-    del old["points"], old["settled"], old["data"]["known"], old["data"]["values"]
+    for name in ("points", "settled", "curves", "errors"):
+        del old[name]
+    for name in ("known", "values", "boxes", "empty"):
+        del old["data"][name]
+    del old["mistakes"][0]["boxes"]
     path.write_text(json.dumps(old))
     assert Report.read(path).scores == build().scores
 
@@ -176,7 +205,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_json_schema_describes_every_field() -> None:
     schema = Report.model_json_schema()
     models = [schema, *schema["$defs"].values()]
-    assert len(models) == 7
+    assert len(models) == 10
     assert all(field.get("description") for model in models for field in model["properties"].values())
     assert set(schema["required"]) >= {"scores", "baselines", "per_label", "looks", "recipe", "data", "environment"}
 

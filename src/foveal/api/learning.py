@@ -181,7 +181,8 @@ def train(
 
     Args:
         source: as for `look`, or a `Dataset`.
-        task: what to learn: `classification`, `regression`, `multilabel`; `auto` tells by how the targets are written.
+        task: what to learn: `classification`, `regression`, `multilabel`, `detection`; `auto` tells by how the targets
+            are written.
         reading: where the targets are, in a table or in the names of files, where that is not plain.
         recipe: a named recipe, the path of a `recipe.json`, or one of your own; the task's default when left out.
         minutes: make a recipe that gets the most out of so many, everything included, instead of `recipe`.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "examples", "report_of"]
 
-THUMBNAIL_SIDE = 128
+THUMBNAIL_SIDE, SCENE_SIDE = 128, 400  # pixels; the larger one where boxes are drawn over it
 
 
 def evaluate(
@@ -125,7 +125,7 @@ def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputC
     archive of 60,000 files again takes most of a second), otherwise from its file."""
     whole = (*dataset.sizes[row], dataset.channels) == (contract.height, contract.width, contract.channels)
     image = array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
-    scale = min(1.0, THUMBNAIL_SIDE / max(image.shape[:2]))
+    scale = min(1.0, (SCENE_SIDE if task.answer.placed else THUMBNAIL_SIDE) / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")
     return task.reader.prepare(image, contract)[0]

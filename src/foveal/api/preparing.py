@@ -85,6 +85,7 @@ def prepare(asked: Asked) -> Prepared:
         )
     dataset = _dataset(asked)
     task = named_task(dataset.task)
+    task.ready()
     device = choose_device(asked.device)
     if asked.start is not None:
         return _continuing(asked, Run.open(asked.start), task, dataset, device)

@@ -1,10 +1,10 @@
 """One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,9 +33,13 @@ from foveal.cli.options import (
     settings_of,
 )
 
+if TYPE_CHECKING:
+    from foveal.task import FileAnswer
+
 __all__ = ["app"]
 
 INTERRUPTED = 130
+BOXES = "Boxes"
 
 app = typer.Typer(
     name="foveal",
@@ -119,6 +123,7 @@ def look(
         "foveal train photos/ --minutes 5",
         "foveal train photos/ --epochs 30",
         "foveal train cifar10 --recipe cookbook",
+        "foveal train cells.zip --minutes 20",
         "foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005",
     )
 )
@@ -134,8 +139,11 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A named recipe (default, pretrained, cookbook, cookbook-dropout), or the recipe.json of a run.",
-            autocompletion=completed("default", "pretrained", "cookbook", "cookbook-dropout"),
+            help="A named recipe (default, pretrained, detection, detection-pretrained, cookbook, cookbook-dropout), or the "
+            "recipe.json of a run.",
+            autocompletion=completed(
+                "default", "pretrained", "detection", "detection-pretrained", "cookbook", "cookbook-dropout"
+            ),
         ),
     ] = None,
     minutes: MINUTES = None,
@@ -254,23 +262,48 @@ def evaluate(run: RUN, as_json: JSON = False) -> None:
         "foveal predict runs/photos-1 new.jpg",
         "foveal predict runs/photos-1 inbox/ --json",
         "foveal predict runs/photos-1 'shots/*.png'",
+        "foveal predict runs/cells-1 inbox/ --draw drawn/",
+        "foveal predict runs/cells-1 inbox/ --write found/ --format yolo",
     )
 )
 def predict(
     run: RUN,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
     device: DEVICE = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Draw the boxes into copies of the images, in this folder.", rich_help_panel=BOXES
+        ),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write the boxes as annotations, into this folder; or into one file, NAME.json or NAME.jsonl.",
+            rich_help_panel=BOXES,
+        ),
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            help="Of the annotations: coco, yolo, voc, or json (a line an image).",
+            autocompletion=completed("coco", "yolo", "voc", "json"),
+            rich_help_panel=BOXES,
+        ),
+    ] = "coco",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Say what is on images: label and probability for each file, as they come."""
-    from foveal.api import predict
+    """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""
     from foveal.cli import show
 
     answered, failed, stopped = 0, 0, False
     try:
         with show.predicting() as progress:
             with _uncollected():
-                answers = predict(run, images, device=device or "auto", progress=progress)
+                answers = _answers(run, images, device or "auto", progress, draw, write, form)
             with closing(answers):
                 for answer in answers:
                     answered += answer.prediction is not None
@@ -279,6 +312,9 @@ def predict(
     except KeyboardInterrupt:
         stopped = True
     show.answered(answered, failed, stopped=stopped)
+    for place in (draw, write):
+        if place and place.exists():
+            show.err.print(f"wrote {place}", soft_wrap=True)
     if stopped or failed:
         raise typer.Exit(INTERRUPTED if stopped else 1)
 
@@ -304,6 +340,24 @@ def describe(
 
     description = describe(net, size=_size(size), outputs=outputs)
     show.json_object(description.as_dict()) if as_json else show.description(description)
+
+
+def _answers(
+    run: Path, images: list[str], device: str, progress: Any, draw: Path | None, write: Path | None, form: str
+) -> Generator["FileAnswer"]:
+    """The answers, whose boxes are drawn and written on the way where that is asked for."""
+    from foveal.api import predict
+
+    if not draw and not write:
+        return predict(run, images, device=device, progress=progress)
+    from foveal.api.drawing import Places, kept
+    from foveal.readers.paths import image_files
+    from foveal.run import Run
+
+    opened, places = Run.open(run), Places(draw, write, form)
+    places.check(opened)
+    files = image_files(images)
+    return kept(predict(opened, files, device=device, progress=progress), files, opened.info["labels"], places)
 
 
 @contextmanager

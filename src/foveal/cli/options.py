@@ -51,14 +51,14 @@ NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progr
     "accept_licence",
     "start",
 }
-NETS = ("cookbook", "lenet5", "vgg-small", "resnet9")
+NETS = ("cookbook", "lenet5", "vgg-small", "resnet9", "detector", "ssdlite")
 SOURCE = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
         autocompletion=completed("digits", "cifar10", "cifar100"),
-        help="A folder of class folders, a .zip or .tar of one, a table (.csv, .tsv, .parquet), a list of files "
-        "(.txt), hf:OWNER/NAME, or a built-in set: digits, cifar10, cifar100.",
+        help="A folder of class folders, or of boxes in COCO, VOC or YOLO form; a .zip or .tar of one; a table (.csv, "
+        ".tsv, .parquet), a list of files (.txt), hf:OWNER/NAME, or a built-in set: digits, cifar10, cifar100.",
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
@@ -68,8 +68,9 @@ TASK = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="What to learn: classification, regression or multilabel; told by how targets are written unless said.",
-        autocompletion=completed("auto", "classification", "regression", "multilabel"),
+        help="What to learn: classification, regression, multilabel or detection; told by how targets are written unless "
+        "said.",
+        autocompletion=completed("auto", "classification", "regression", "multilabel", "detection"),
     ),
 ]
 TABLE = "Tables and file names"

@@ -74,19 +74,23 @@ class Scenes:
     targets: np.ndarray
     train: np.ndarray
 
-    def batch(self, rows: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, C, H, W) uint8, channels_last, and targets (B, M, …) in their pixels."""
+    def batch(self, rows: np.ndarray, epoch: int, whole: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (B, C, H, W) uint8, channels_last, and targets (B, M, …) in their pixels.
+
+        Args:
+            whole: no mosaics: at the end a network should see scenes as they are (Ge et al., YOLOX, arXiv 2107.08430).
+        """
         _, height, width, channels = self.pixels.shape
         images = torch.empty(len(rows), height, width, channels, dtype=torch.uint8).permute(0, 3, 1, 2)
-        targets = [self._scene(int(row), epoch, place) for row, place in zip(rows, images)]
+        targets = [self._scene(int(row), epoch, place, whole) for row, place in zip(rows, images)]
         return images, torch.from_numpy(self.answer.stack(targets))
 
-    def _scene(self, row: int, epoch: int, into: torch.Tensor) -> np.ndarray:
+    def _scene(self, row: int, epoch: int, into: torch.Tensor, whole: bool) -> np.ndarray:
         """Draw the view of an image, (C, H, W), and give its target."""
         recipe, (height, width) = self.recipe, into.shape[1:]
         rng = np.random.default_rng((recipe.seed, epoch, row))
         mirrored = recipe.flip and bool(np.random.default_rng((recipe.seed, FLIPS, row)).integers(2)) ^ bool(epoch % 2)
-        if rng.random() < recipe.mosaic:
+        if rng.random() < recipe.mosaic and not whole:
             target = self._mosaic(row, rng, into)
         else:
             target = self._view(row, _window(rng, recipe, height, width, height, width), into)

@@ -142,7 +142,8 @@ class Steps:
             if self.done == self.total:
                 return
             if scenes:
-                images, targets = scenes.batch(rows[part(len(rows))], state.epoch)
+                whole = self.progress >= recipe.mosaic_until
+                images, targets = scenes.batch(rows[part(len(rows))], state.epoch, whole)
                 images = images.to(self.device.torch)
             else:
                 images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)

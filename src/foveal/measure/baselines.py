@@ -32,6 +32,9 @@ BASELINES: dict[str, str] = {
     "majority": "always says the most frequent label of the training images",
     "prevalence": "gives every image the same probabilities, each label's share of the training images",
     "mean": "always says the mean of the training images",
+    "mean_box": "draws one box in every image: the mean box of the label that has the most in the training images",
+    "mean_boxes": "draws as many boxes of each label as a training image has on average, where those of the training "
+    "images mostly are (the centres of k-means clusters)",
     "linear_pixels": f"logistic regression on {SHRUNK}, {FITTED}",
     "ridge_pixels": f"linear regression, with a penalty that it chooses itself, on {SHRUNK}, {FITTED}",
 }

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from foveal.errors import NetError
+from foveal.extras import extra
 from foveal.nets.composed import Net, Residual
+from foveal.nets.maps import map_walk
 from foveal.nets.specs import Conv, Dense, Layer, Whiten
 from foveal.nets.walk import Step, each, walk
 from foveal.nets.windows import LARGEST, Pair, Shape, times
@@ -87,21 +89,24 @@ def describe(
     input_shape: tuple[int, int, int],
     outputs: int = 10,
     answer: Literal["softmax", "linear"] = "softmax",
+    strides: Sequence[int] = (),
 ) -> Description:
     """A network of the notation between images (H, W, C) and its output layer.
 
     Args:
         answer: what the task makes of the outputs: probabilities (classification) or plain numbers (regression).
+        strides: of the maps that the task's head takes instead of features: `outputs` are then its labels.
 
     Raises:
-        NetError: a line that cannot be read, or layers that do not fit.
+        NetError: a line that cannot be read, or layers that do not fit; no maps at these strides.
     """
     height, width, channels = input_shape
     network = net_of(net)
+    if strides:
+        return _with_maps(network, input_shape, outputs, strides)
     steps = walk(network, (channels, height, width))
     features = steps[-1].after
     last = Dense(outputs, "none")
-    first_row = Row("input", "input", input_shape, 0, 0, (1, 1), None)
     last_row = Row(
         token="output",
         kind=f"dense, {answer}",
@@ -111,13 +116,31 @@ def describe(
         receptive_field=(height, width),
         dense_equivalent=None,
     )
-    rows = [_row(step, depth) for depth, step in each(steps)]
-    return Description(str(network), input_shape, (first_row, *rows, last_row))
+    return Description(str(network), input_shape, (_input(input_shape), *_rows(steps), last_row))
+
+
+def _with_maps(network: Net, input_shape: tuple[int, int, int], outputs: int, strides: Sequence[int]) -> Description:
+    height, width, channels = input_shape
+    maps = map_walk(network, (channels, height, width), strides)
+    with extra("train"):
+        from foveal.nets.map_heads import head_cost
+    shape, parameters, flops = head_cost(maps, outputs)
+    kind = f"boxes, from maps at strides {', '.join(map(str, maps.strides))}"
+    last_row = Row("output", kind, shape, parameters, flops, (height, width), None)
+    return Description(str(network), input_shape, (_input(input_shape), *_rows(maps.steps), last_row))
 
 
 def dense_equivalent(before: Shape, after: Shape) -> int:
     """Parameters of a dense layer, bias included, from every number of one shape to every number of the other."""
     return (math.prod(before) + 1) * math.prod(after)
+
+
+def _input(shape: tuple[int, int, int]) -> Row:
+    return Row("input", "input", shape, 0, 0, (1, 1), None)
+
+
+def _rows(steps: Sequence[Step]) -> list[Row]:
+    return [_row(step, depth) for depth, step in each(steps)]
 
 
 def _row(step: Step, depth: int) -> Row:

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from foveal.errors import NetError
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Residual
+from foveal.nets.convolution import Convolution
+from foveal.nets.map_heads import ssd_head
+from foveal.nets.maps import Maps, map_walk
 from foveal.nets.parts import Blur, Chain, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
 from foveal.nets.specs import (
     AvgPool,
@@ -29,11 +32,12 @@ from foveal.nets.specs import (
     Layer,
     MaxPool,
     Pool,
+    Ssd,
     Whiten,
 )
 from foveal.nets.timm_body import TimmBody
 from foveal.nets.walk import Step, each, walk
-from foveal.nets.windows import Window
+from foveal.nets.windows import Shape, Window
 from foveal.nets.zoo import net_of
 from foveal.recipe import InputContract
 from foveal.task import Head, HeadFactory
@@ -123,7 +127,7 @@ class Network(nn.Module):
 def build(
     net: str | Net | Sequence[Layer] | nn.Module,
     contract: InputContract,
-    head_factory: HeadFactory | MapHeadFactory,
+    head_factory: HeadFactory,
     outputs: int,
     label_smoothing: float = 0.0,
     init: Literal["glorot", "he", "dirac"] = "he",
@@ -146,26 +150,33 @@ def build(
         norm_momentum: share of the newest batch in the running means and variances of batch norm.
         mirror: outputs in evaluation mode are the mean over the image and its mirror image.
         loss: as the recipe names it; heads that have one loss only pass it over.
-        strides: the body gives its last map at each of these, rising, instead of features; the head is then made of
-            the channels of each map, and keeps the initial weights that it draws itself.
+        strides: the body gives its last map at each of these, rising, instead of features; the head, made of the
+            channels of each map, keeps the initial weights that it draws itself.
 
     Raises:
         NetError: the net does not fit the contract, is too large, or a module returns another shape; it gives no maps
             at the strides, or wants a head for maps where there are none.
     """
-    if strides:
-        return _mapped(...)
     if isinstance(net, nn.Module):
+        if strides:
+            raise NetError(
+                f"A head that finds things takes maps at strides of {', '.join(map(str, strides))}, and "
+                f"{type(net).__name__}, a torch.nn.Module of your own, gives its outputs as they are.",
+                remedy="Name a net: a line such as detector, or a backbone such as timm/mobilenetv2_100.",
+            )
         return _around(net, contract, head_factory(None, outputs, label_smoothing, loss=loss), outputs, mirror)
-    steps = walk(net_of(net), (contract.channels, contract.height, contract.width))
+    found, shape = net_of(net), (contract.channels, contract.height, contract.width)
+    maps = map_walk(found, shape, strides) if strides else None
+    steps = maps.steps if maps else _without_maps(found, shape)
     _affordable(steps)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.manual_seed(seed)  # timm's own initial weights are drawn from torch's state
+        torch.manual_seed(seed)  # timm's and the heads' own initial weights are drawn from torch's state
         built: list[BuiltStep] = []
-        body = _chain(steps, built)
-        head = head_factory(steps[-1].after[0], outputs, label_smoothing, loss=loss)
-        network = Network(Normalize(contract), body, head, built, mirror)
-        _initialize(network, init, torch.Generator().manual_seed(seed))
+        body = _stages(maps, built) if maps else _chain(steps, built)
+        make = ssd_head if maps and maps.ssd else head_factory
+        head = make(maps.channels if maps else steps[-1].after[0], outputs, label_smoothing, loss=loss)
+        network = Network(Normalize(contract), body, head, built, mirror and not maps)
+        _initialize(network, init, torch.Generator().manual_seed(seed), with_head=not maps)
     for module in network.own_modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = norm_momentum
@@ -197,10 +208,32 @@ def _affordable(steps: Sequence[Step]) -> None:
         )
 
 
-def _initialize(network: Network, init: Literal["glorot", "he", "dirac"], generator: torch.Generator) -> None:
+def _without_maps(net: Net, shape: Shape) -> tuple[Step, ...]:
+    if isinstance(net[-1], Ssd):
+        raise NetError(
+            f"{net} ends in a head that finds things, for images whose targets are boxes; these targets are none.",
+            remedy=f"Leave out its last token: {Net(net[:-1])}." if len(net) > 1 else "Take another net.",
+        )
+    return walk(net, shape)
+
+
+def _stages(maps: Maps, built: list[BuiltStep]) -> nn.Module:
+    if maps.backbone:
+        (step,) = maps.steps
+        assert isinstance(step.layer, Backbone)
+        backbone = TimmBody(step.layer.name, step.before[0], maps.backbone)
+        built.append(BuiltStep(step, backbone))
+        return Chain(backbone)
+    starts = (0, *maps.ends)
+    return Stages(*(_chain(maps.steps[start:end], built) for start, end in zip(starts, maps.ends)))
+
+
+def _initialize(
+    network: Network, init: Literal["glorot", "he", "dirac"], generator: torch.Generator, with_head: bool
+) -> None:
     body = set(network.body.modules())
     for module in network.own_modules():
-        if not isinstance(module, nn.Conv2d | nn.Linear):
+        if not isinstance(module, nn.Conv2d | nn.Linear) or not (with_head or module in body):
             continue
         if init == "dirac":
             nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
@@ -257,7 +290,7 @@ def _module(step: Step, built: list[BuiltStep]) -> nn.Module:
 def _convolution(layer: Conv, step: Step) -> nn.Module:
     window = layer.window
     padding, edges = pad(window, step.before[1], step.before[2], 0.0)
-    conv = nn.Conv2d(step.before[0], layer.filters, window.kernel, window.stride, padding, bias=step.bias)
+    conv = Convolution(step.before[0], layer.filters, window.kernel, window.stride, padding, bias=step.bias)
     return activated(layer.activation, **edges, conv=conv)
 
 

@@ -340,9 +340,14 @@ class Dense(Leaf):
 @dataclass(frozen=True)
 class Ssd(Leaf):
     """The last token of a net that finds things with SSDLite's head instead of the task's own. It is no layer: what it
-    stands after is the body. `foveal.nets.ssdlite`."""
+    stands after is the body. `foveal.nets.ssdlite`.
+
+    Attributes:
+        strides: of the maps that this head takes.
+    """
 
     kind: ClassVar[str] = "head of SSDLite"
+    strides: ClassVar[tuple[int, ...]] = (16, 32)
 
     def out_shape(self, shape: Shape) -> Shape:
         return shape

@@ -12,6 +12,7 @@ from foveal.nets.specs import Layer
 __all__ = ["ZOO", "expand", "net_of"]
 
 _RESNET9_BLOCK = "r(({0}c3same:none-bn:relu)x2)"
+_RESIDUAL = "r({0}c3same:none-bn:relu-{0}c3same:none-bn):relu"
 
 ZOO: dict[str, str] = {
     # The worked example: three convolutions, two max pools, a dense layer.
@@ -29,6 +30,14 @@ ZOO: dict[str, str] = {
     + "-256c3same:none-bn:relu-mp2-512c3same:none-bn:relu-mp2-"
     + _RESNET9_BLOCK.format(512)
     + "-mp4",
+    # For boxes from scratch: the pattern of He et al., "Deep Residual Learning for Image Recognition", 2016, with maps
+    # at the strides 8, 16 and 32. Dense convolutions: a CPU made for bfloat16 does more of them in a second than of
+    # the separable ones of small networks.
+    "detector": "24c3s2same:none-bn:relu-48c3s2same:none-bn:relu-"
+    + _RESIDUAL.format(48)
+    + "".join(f"-{width}c3s2same:none-bn:relu-" + _RESIDUAL.format(width) for width in (96, 192, 320)),
+    # Sandler et al., "MobileNetV2", 2018, section 6.2: its head instead of the one that the task brings.
+    "ssdlite": "timm/mobilenetv2_100-ssd",
 }
 
 

@@ -27,7 +27,7 @@ from foveal.recipe import InputContract
 from foveal.task import Resize
 from foveal.types import Facts, Geometry
 
-__all__ = ["MEGAPIXELS", "ImageReader"]
+__all__ = ["MEGAPIXELS", "ImageReader", "size_of"]
 
 MEGAPIXELS = 100
 NARROW = 4096  # a 16-bit image that stays below it holds 12 bits or fewer, and looks black at 8 bits
@@ -62,6 +62,8 @@ REFUSED = (
     (re.compile(rb"qoif"), "QOI"),
 )
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
+METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # of Pillow, which can hold an orientation
+BEHIND = re.compile(rb"eXIf|XML:com\.adobe\.xmp|Raw profile type exif")  # the same in the bytes of a PNG
 GRAY = ("1", "L", "LA", "La")
 UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF 2.32, tag 0x0112
     2: lambda a: a[:, ::-1],
@@ -192,6 +194,32 @@ class ImageReader:
         return width, height
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of an encoded image, upright, from its header: no pixel is decoded, unless it is a PNG that may
+    carry its orientation behind them. The first 64 KiB of most files are enough; such a PNG's is not seen in them.
+
+    Raises:
+        UnreadableImage: not an image, or its header is damaged or not whole.
+    """
+    opener = _opener(data)
+    seen = jpeg.header(data) if opener is JpegImageFile else None
+    if seen and not seen.metadata:
+        return seen.width, seen.height
+    try:
+        with _metadata, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            image = opener(io.BytesIO(data))
+        if opener is PngImageFile and not METADATA & image.info.keys() and BEHIND.search(data):
+            facts = ImageReader().inspect(data)[1]
+            return facts.width, facts.height
+        # Of a TIFF Pillow gives the upright size.
+        return _upright_size(image.size, None if isinstance(image, TiffImageFile) else _turn(image))
+    except UnreadableImage:
+        raise
+    except Exception as error:  # decoders raise whatever their format's parsing happens to hit
+        raise UnreadableImage(_reason(error, str(getattr(opener, "format", "image")), data)) from error
+
+
 def _opener(data: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
     """The class that reads this format, found by signature: names and extensions do not matter."""
     if not data:
@@ -307,7 +335,7 @@ def _is_narrow(array: np.ndarray) -> bool:
 def _turn(image: Image.Image) -> int | None:
     """The EXIF or XMP orientation. Except for JPEG to be read after decoding: PNG may carry it behind the pixels, and
     Pillow has turned a TIFF by then, and forgotten its orientation."""
-    if not {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & image.info.keys():
+    if not METADATA & image.info.keys():
         return None
     with _metadata, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")

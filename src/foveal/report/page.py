@@ -11,9 +11,21 @@ from typing import Any
 import numpy as np
 
 from foveal.files import write_atomic
-from foveal.measure import BASELINES, ERRORS, PER_LABEL, SCORES
-from foveal.report.plots import Curve, confusion_uri, curves_svg, scatter_svg, thumbnail_uri, ticks
-from foveal.report.schema import Report, ReportConfusion, ReportScore, printable
+from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
+from foveal.report.plots import (
+    BOX_KINDS,
+    Curve,
+    box_sample_svg,
+    boxes_svg,
+    confusion_uri,
+    curves_svg,
+    picture_uri,
+    precision_recall_svg,
+    scatter_svg,
+    thumbnail_uri,
+    ticks,
+)
+from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
 from foveal.report.words import columns_of, counts_of, named, number
 
 __all__ = ["write_page"]
@@ -24,6 +36,7 @@ LABELS_WITH_NUMBERS = 20
 LABELS_FIRST = 10
 CONFUSIONS_SHOWN = 20
 VALUES_SHOWN = 12  # predicted against true
+CURVES_SHOWN = 12  # precision over recall
 VALUES_NAMED = 3
 SHORT_NAME = 3
 SMALL_SIDE = 64
@@ -67,16 +80,22 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         curves=_curves(report),
         confusion=_confusion(report.confusion) if report.confusion and report.scores else None,
         scatters=[scatter_svg(p.name, p.truth, p.predicted, p.half_width) for p in report.points[:VALUES_SHOWN]],
+        precision_recall=_precision_recall(report),
+        errors=[(kind, ERROR_KINDS.get(kind, ""), row) for kind, row in report.errors.items()],
         labels=_labels(report) if report.scores and report.per_label else None,
         mistakes=_mistakes(report, images),
+        samples={kind: box_sample_svg(kind) for kind in BOX_KINDS},
         meanings={**SCORES, **BASELINES},
-        row_meanings=PER_LABEL,
+        row_meanings={**PER_LABEL, **(PER_LABEL_OF_BOXES if report.data.boxes else {})},
     )
     write_atomic(path, page)
 
 
 def _subject(report: Report) -> str:
-    """What the images are taken to."""
+    """What the images are taken to, or what is in them."""
+    if report.data.boxes:
+        labels = len(report.data.boxes)
+        return f"with {sum(report.data.boxes.values()):,} boxes of {labels} label{'s' if labels > 1 else ''}"
     if report.data.labels:
         return f"into {len(report.data.labels)} labels"
     return f"to {_list(list(report.per_label))}" if report.per_label else ""
@@ -89,14 +108,16 @@ def _list(names: list[str]) -> str:
 
 
 def _headline(report: Report) -> dict[str, Any] | None:
-    """The first score; how many images it counts where it is a share of images; whose error it is where it is one."""
+    """The first score; how many images it counts where it is a share of images; whose error it is where it is one; of
+    boxes the share that is found, and that of those shown that are right."""
     if not report.headline:
         return None
     name = report.headline[0]
     score = report.scores[name]
     off = (_list(list(report.per_label)) if report.per_label else "the value") if name == "mae" else None
     right = round(score.value * score.n) if name in SHARES else None
-    return {"name": name, "score": score, "right": right, "off": off, "several": len(report.per_label) > 1}
+    found = {"name": name, "score": score, "right": right, "off": off, "several": len(report.per_label) > 1}
+    return {**found, "finds": report.scores.get("recall"), "shown": report.scores.get("precision")}
 
 
 def _cautions(report: Report) -> list[str]:
@@ -240,16 +261,36 @@ def _labels(report: Report) -> dict[str, Any] | None:
     }
 
 
+def _precision_recall(report: Report) -> list[dict[str, Any]]:
+    """A panel a label; where they are many, of those with the lowest average precision."""
+    curves = report.curves
+    if len(curves) > CURVES_SHOWN:
+        curves = sorted(curves, key=lambda curve: sum(curve.precision))[:CURVES_SHOWN]
+    return [{"curve": curve, "svg": precision_recall_svg(curve.label, curve.precision, curve.at)} for curve in curves]
+
+
 def _mistakes(report: Report, images: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     pictures = {printable(file): image for file, image in images.items()}
-    return [
-        {
-            "mistake": mistake,
-            "image": thumbnail_uri(pictures[mistake.file]) if mistake.file in pictures else None,
-            "small": mistake.file in pictures and max(pictures[mistake.file].shape[:2]) <= SMALL_SIDE,
-        }
-        for mistake in report.mistakes
-    ]
+    several = len(report.per_label) > 1
+    return [_mistake(mistake, pictures.get(mistake.file), several) for mistake in report.mistakes]
+
+
+def _mistake(mistake: ReportMistake, picture: np.ndarray | None, several: bool) -> dict[str, Any]:
+    """With its picture, and the boxes to lay over that.
+
+    Args:
+        several: labels, so that a box needs its name.
+    """
+    if picture is None:
+        return {"mistake": mistake, "image": None, "small": False, "boxes": None}
+    height, width = picture.shape[:2]
+    boxes = [(box.xyxy, box.label, box.kind) for box in mistake.boxes]
+    return {
+        "mistake": mistake,
+        "image": picture_uri(picture) if boxes else thumbnail_uri(picture),
+        "small": max(height, width) <= SMALL_SIDE,
+        "boxes": boxes_svg(boxes, height / width, named=several) if boxes else None,
+    }
 
 
 def _opening(text: str) -> str:

@@ -10,7 +10,21 @@ from itertools import count
 import numpy as np
 from PIL import Image
 
-__all__ = ["TRAIN", "VALIDATION", "Curve", "confusion_uri", "curves_svg", "scatter_svg", "thumbnail_uri", "ticks"]
+__all__ = [
+    "BOX_KINDS",
+    "TRAIN",
+    "VALIDATION",
+    "Curve",
+    "box_sample_svg",
+    "boxes_svg",
+    "confusion_uri",
+    "curves_svg",
+    "picture_uri",
+    "precision_recall_svg",
+    "scatter_svg",
+    "thumbnail_uri",
+    "ticks",
+]
 
 Curve = Sequence[tuple[int, float]]
 """(epoch, value) pairs."""
@@ -19,6 +33,8 @@ VALIDATION, TRAIN = "#2b7bba", "#c2702f"  # contrast 4.5 and 3.7 on white, 4.0 a
 RIGHT_RGB, WRONG_RGB = (43, 123, 186), (214, 96, 38)
 POINTS_SHOWN = 30
 LARGEST_THUMBNAIL = 128
+LARGEST_PICTURE = 400  # pixels a side of one that boxes are drawn over
+JPEG_QUALITY = 80
 
 # Of the curves, in units of the view box: the panel, and where the axes stand in it.
 WIDTH, HEIGHT = 320, 220
@@ -28,6 +44,12 @@ ROUNDING = 1e-9  # of a tick
 
 # Of predicted against true: width and height, and the side and the left and upper edge of the panel, which is a square.
 SQUARE, SIDE, FROM_LEFT, FROM_TOP = (320, 306), 256, 56, 8
+
+# Of boxes over a picture: colour and dashes of each kind; below each line lies a white one. Kinds differ in both, for
+# those who see no difference between colours.
+BOX_KINDS = {"right": ("#1565a8", "none"), "missed": ("#d45500", "7 4"), "false": ("#8e0152", "2 2.5")}
+BOXES_ACROSS = 400  # units that a picture is wide
+LONGEST_NAME = 14  # letters of a label in a picture
 THIN = '<path d="{}" fill="none" stroke="currentColor" stroke-width=".6"/>'
 
 
@@ -110,13 +132,90 @@ def scatter_svg(name: str, truth: Sequence[float], predicted: Sequence[float], h
     dots = "".join(f"M{at(*pair)}h0" for pair in zip(truth, predicted))
     look = f'fill="none" stroke="{VALIDATION}" stroke-opacity=".55" stroke-width="4" stroke-linecap="round"'
     parts.append(f'<path d="{dots}" {look}/>')
-    middle = SIDE // 2
-    parts.append(f'<text x="{FROM_LEFT + middle}" y="{bottom + 36}" text-anchor="middle">true</text>')
-    turned = f'x="{-FROM_TOP - middle}" y="12" transform="rotate(-90)" text-anchor="middle"'
-    parts.append(f"<text {turned}>predicted</text>")
-    label = html.escape(f"Predicted against true {name} of {len(truth)} test images")
+    return _square(parts, "true", "predicted", f"Predicted against true {name} of {len(truth)} test images")
+
+
+def precision_recall_svg(label: str, precision: Sequence[float], at: Sequence[float] | None) -> str:
+    """Precision over recall, an `<svg>` that takes the width it is given: the area under the curve is shaded, the
+    operating point a dot.
+
+    Args:
+        label: any text.
+        precision: at recalls of 0, 0.01, 0.02, …
+        at: recall and precision.
+    """
+    right, bottom = FROM_LEFT + SIDE, FROM_TOP + SIDE
+
+    def place(recall: float, value: float) -> str:
+        return f"{FROM_LEFT + SIDE * recall:.1f} {bottom - SIDE * value:.1f}"
+
+    parts = [THIN.format(f"M{FROM_LEFT} {FROM_TOP}V{bottom}H{right}")]
+    for mark in (0, 0.25, 0.5, 0.75, 1):
+        x, y = place(mark, mark).split()
+        parts.append(f'<g opacity=".15">{THIN.format(f"M{FROM_LEFT} {y}H{right}M{x} {FROM_TOP}V{bottom}")}</g>')
+        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{mark:g}</text>')
+        parts.append(f'<text x="{FROM_LEFT - 7}" y="{float(y) + 4:.1f}" text-anchor="end">{mark:g}</text>')
+    if precision:
+        line = "L".join(place(step / 100, value) for step, value in enumerate(precision))
+        foot = f"L{place((len(precision) - 1) / 100, 0)}L{place(0, 0)}Z"
+        parts.append(f'<path d="M{line}{foot}" fill="{VALIDATION}" fill-opacity=".15"/>')
+        parts.append(f'<path d="M{line}" fill="none" stroke="{VALIDATION}" stroke-width="1.5"/>')
+    if at is not None:
+        x, y = place(*at).split()
+        parts.append(f'<circle cx="{x}" cy="{y}" r="4.5" fill="{VALIDATION}"/>')
+    return _square(parts, "recall", "precision", f"Precision over recall of {label}, at an IoU of 0.5")
+
+
+def _square(parts: Sequence[str], across: str, up: str, label: str) -> str:
+    """A square panel with the names of its axes.
+
+    Args:
+        across, up: texts of ours.
+        label: any text.
+    """
+    x, y = FROM_LEFT + SIDE // 2, FROM_TOP + SIDE // 2
+    below = f'<text x="{x}" y="{FROM_TOP + SIDE + 36}" text-anchor="middle">{across}</text>'
+    beside = f'<text x="{-y}" y="12" transform="rotate(-90)" text-anchor="middle">{up}</text>'
     size = f'viewBox="0 0 {SQUARE[0]} {SQUARE[1]}" font-size="11" fill="currentColor"'
-    return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
+    return "\n".join([f'<svg {size} role="img" aria-label="{html.escape(label)}">', *parts, below, beside, "</svg>"])
+
+
+def boxes_svg(boxes: Sequence[tuple[Sequence[float], str, str]], height: float, *, named: bool) -> str:
+    """Boxes to lay over a picture, an `<svg>` of its shape. When `named`, the label of a missed one stands in its upper
+    corner, that of a false one in its lower: one may lie on the other.
+
+    Args:
+        boxes: left, top, right and bottom as shares of the picture's sides, the label (any text), and the kind.
+        height: of the picture, as a share of its width.
+    """
+    tall = BOXES_ACROSS * height
+    parts, names = [], []
+    for (left, top, right, bottom), label, kind in boxes:
+        x, y, beyond, under = BOXES_ACROSS * left, tall * top, BOXES_ACROSS * right, tall * bottom
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{beyond - x:.1f}" height="{under - y:.1f}"'
+        parts.append(f"<g><title>{html.escape(label)}, {kind}</title>{_outlined(place, kind)}</g>")
+        if named and kind != "right":
+            short = label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…"
+            at = f'x="{x + 4:.1f}" y="{y + 12 if kind == "missed" else under - 4:.1f}" fill="{BOX_KINDS[kind][0]}"'
+            names.append(f"<text {at}>{html.escape(short)}</text>")
+    look = (
+        'font-size="11" font-weight="600" stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+    )
+    view = f'viewBox="0 0 {BOXES_ACROSS} {tall:.1f}"'
+    return "\n".join([f'<svg {view} aria-hidden="true">', *parts, f"<g {look}>", *names, "</g></svg>"])
+
+
+def box_sample_svg(kind: str) -> str:
+    """A small box of that kind, for a legend."""
+    drawn = _outlined('x="2" y="2" width="24" height="12"', kind)
+    return f'<svg viewBox="0 0 28 16" width="28" height="16" aria-hidden="true">{drawn}</svg>'
+
+
+def _outlined(place: str, kind: str) -> str:
+    color, dash = BOX_KINDS[kind]
+    below = f'<rect {place} fill="none" stroke="#fff" stroke-width="4" stroke-opacity=".75"/>'
+    line = f'stroke="{color}" stroke-width="2" stroke-dasharray="{dash}" pointer-events="all"'
+    return f'{below}<rect {place} fill="none" {line}/>'
 
 
 def ticks(low: float, high: float, smallest: float = 0) -> list[float]:
@@ -161,6 +260,15 @@ def thumbnail_uri(image: np.ndarray) -> str:
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     picture.thumbnail((LARGEST_THUMBNAIL, LARGEST_THUMBNAIL))
     return _png(picture)
+
+
+def picture_uri(image: np.ndarray) -> str:
+    """uint8 H×W×C, C = 1 or 3, as a JPEG of at most 400 pixels a side, for boxes to lie on."""
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
 def _png(picture: Image.Image) -> str:

@@ -4,12 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from foveal.measure import BASELINES, PER_LABEL, SCORES
+from foveal.measure import BASELINES, ERROR_KINDS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
 from foveal.report.schema import (
     Report,
+    ReportBox,
     ReportConfusion,
+    ReportCurve,
     ReportData,
     ReportEpoch,
+    ReportErrors,
     ReportMistake,
     ReportPoints,
     ReportScore,
@@ -17,7 +20,17 @@ from foveal.report.schema import (
 
 __all__ = ["reference_page"]
 
-PARTS = (ReportScore, ReportConfusion, ReportMistake, ReportPoints, ReportEpoch, ReportData)
+PARTS = (
+    ReportScore,
+    ReportConfusion,
+    ReportMistake,
+    ReportBox,
+    ReportPoints,
+    ReportCurve,
+    ReportErrors,
+    ReportEpoch,
+    ReportData,
+)
 ANCHORS = {part.__name__: part.__name__.removeprefix("Report").lower() for part in PARTS}
 
 OPENING = """\
@@ -37,6 +50,8 @@ def reference_page() -> str:
     parts += [
         _glossary("Scores", "name in `scores`", SCORES),
         _glossary("Scores of a label", "name in `per_label`", PER_LABEL),
+        _glossary("Scores of a label, where the answer is boxes", "name in `per_label`", PER_LABEL_OF_BOXES),
+        _glossary("Kinds of wrong boxes", "name in `errors`", ERROR_KINDS),
         _glossary("Baselines", "name in `baselines`", BASELINES),
         INTERVALS,
     ]
@@ -56,7 +71,7 @@ of as many images. |
 (Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1; on the logarithmic scale for \
 errors, and for what R² leaves to 1, with Student's quantile. Many images, or labels, have fewer resamples, 200 at \
 least. Where every answer is right, or none, all resamples are equal: then the Wilson interval of accuracy is given \
-instead, or, of several labels at once, that of a share of the images that have any. |
+instead, or, of several labels at once and of boxes, that of a share of the images that have any. |
 | `delong` | From DeLong's variance of the AUROC (1988), on the logit scale. Where that variance is 0, as when all \
 images are ranked right, the Wilson interval for as many images as there are on the rarer side is given instead. |
 

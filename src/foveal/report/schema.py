@@ -18,9 +18,12 @@ from foveal.types import Measurement, SplitName
 
 __all__ = [
     "Report",
+    "ReportBox",
     "ReportConfusion",
+    "ReportCurve",
     "ReportData",
     "ReportEpoch",
+    "ReportErrors",
     "ReportMistake",
     "ReportPoints",
     "ReportScore",
@@ -54,13 +57,28 @@ class ReportConfusion(_Part):
     counts: list[list[int]] = Field(description="`counts[i][j]`: test images of label i that were called label j")
 
 
+class ReportBox(_Part):
+    """A box to be drawn over its image."""
+
+    xyxy: list[float] = Field(
+        min_length=4, max_length=4, description="left, top, right and bottom, as shares of the image's width and height"
+    )
+    label: str = Field(description="of the box")
+    kind: Literal["right", "missed", "false"] = Field(
+        description="`right`: found; `missed`: there and not found; `false`: found and not there"
+    )
+
+
 class ReportMistake(_Part):
     """One wrong answer."""
 
     file: str = Field(description="as the source names it")
-    truth: str = Field(description="the true label, or the true value")
-    predicted: str = Field(description="the label or the value that the network gave")
-    probability: float | None = Field(description="how sure the network was of it, 0 to 1; null where it is a value")
+    truth: str = Field(description="the true label, the true value, or how many boxes there are")
+    predicted: str = Field(description="the label or the value that the network gave, or how many boxes are right")
+    probability: float | None = Field(
+        description="how sure the network was of it, 0 to 1; null where it is a value, or boxes"
+    )
+    boxes: list[ReportBox] = Field(default_factory=list, description="to be drawn; empty where the answer has none")
 
 
 class ReportPoints(_Part):
@@ -70,6 +88,28 @@ class ReportPoints(_Part):
     truth: list[float] = Field(description="of up to 2,000 test images, drawn at random where they are more")
     predicted: list[float] = Field(description="of the same images")
     half_width: float | None = Field(description="of the interval around a prediction; null where there is none")
+
+
+class ReportCurve(_Part):
+    """How precision falls as recall rises, of the boxes of one label, at an IoU of 0.5."""
+
+    label: str = Field(description="of the boxes")
+    precision: list[float] = Field(
+        description="at recalls of 0, 0.01, 0.02, … as far as it is above 0: the best there or at any higher recall"
+    )
+    threshold: float = Field(description="the score from which on boxes are shown")
+    at: list[float] | None = Field(
+        min_length=2, max_length=2, description="recall and precision there; null where no box is shown"
+    )
+
+
+class ReportErrors(_Part):
+    """Wrong boxes of one kind."""
+
+    count: int = Field(description="of those shown, or of those missed, in the test images")
+    ap50_gain: float = Field(
+        description="by how much `ap50` would rise if all of the kind, whatever their scores, were put right"
+    )
 
 
 class ReportEpoch(BaseModel):
@@ -99,6 +139,10 @@ class ReportData(_Part):
         default_factory=dict,
         description="label to number of images of which it is known; empty where every image has one label, or values",
     )
+    boxes: dict[str, int] = Field(
+        default_factory=dict, description="label to number of boxes; empty where the targets are no boxes"
+    )
+    empty: int = Field(0, description="images without a box, where the targets are boxes")
     values: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="name of a value to its `smallest`, `median`, `mean` and `largest`"
     )
@@ -129,9 +173,16 @@ class Report(_Part):
     )
     confusion: ReportConfusion | None = Field(description="null where no label excludes the others")
     mistakes: list[ReportMistake] = Field(
-        description="the wrong answers the network was surest of, surest first; of values the largest errors"
+        description="the wrong answers the network was surest of, surest first; of values the largest errors; of boxes "
+        "the images with the most wrong ones"
     )
     points: list[ReportPoints] = Field(default_factory=list, description="one a value; empty where there are none")
+    curves: list[ReportCurve] = Field(
+        default_factory=list, description="one a label that has boxes; empty where the answer has none"
+    )
+    errors: dict[str, ReportErrors] = Field(
+        default_factory=dict, description="kind of wrong boxes to how many there are; empty where the answer has none"
+    )
     settled: dict[str, Any] = Field(
         default_factory=dict,
         description="what was chosen on the validation images when training was over: `thresholds` on the probability "

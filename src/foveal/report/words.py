@@ -10,6 +10,8 @@ __all__ = ["columns_of", "counts_of", "named", "number"]
 
 SPELLED = {
     "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
     "auroc": "AUROC",
     "f1": "F1",
     "mae": "MAE",

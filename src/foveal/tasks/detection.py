@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Boxes
+from foveal.extras import extra
 from foveal.readers import ImageReader
 from foveal.task import Examples, Head, Task
 from foveal.types import Measurement
@@ -38,6 +39,11 @@ def _measure(
     return measure_boxes(outputs, test, train, labels, seed, settled)
 
 
+def _ready() -> None:
+    with extra("detection"):
+        import faster_coco_eval  # noqa: F401
+
+
 DETECTION = Task(
     name="detection",
     summary="boxes around things, each with a label",
@@ -51,4 +57,5 @@ DETECTION = Task(
     pretrained="detection-pretrained",
     strides=STRIDES,
     ladder=False,
+    ready=_ready,
 )

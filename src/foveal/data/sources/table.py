@@ -6,10 +6,14 @@ import stat
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from foveal.data.machine import digest
 from foveal.data.sources.assemble import assemble, spellings
+from foveal.data.sources.box_faults import Faults
+from foveal.data.sources.box_table import BoxColumns, box_columns, box_layout
+from foveal.data.sources.boxed import file_size
 from foveal.data.sources.columns import LIST_COLUMNS, find_columns
 from foveal.data.sources.folder import FolderSource
 from foveal.data.sources.layout import IMAGE_SUFFIXES, Layout, writable
@@ -56,10 +60,20 @@ def open_table(path: Path, reading: Reading = AS_FOUND) -> FolderSource | Parque
 
 
 def _layout(sheet: Sheet, files: "_Files", reading: Reading, is_list: bool) -> Layout:
+    if not is_list and (boxes := box_columns(sheet, reading)):
+        return _with_boxes(sheet, boxes, files)
     columns = LIST_COLUMNS if is_list else find_columns(sheet, reading)
-    looked = f"{files.root} and {Path(files.root, 'images')}"
-    layout = assemble([(sheet, columns)], files.locate, looked, files.beside, inner=int(is_list))
+    layout = assemble([(sheet, columns)], files.locate, files.looked, files.beside, inner=int(is_list))
     return Layout(layout.entries, layout.findings) if is_list else layout
+
+
+def _with_boxes(sheet: Sheet, columns: BoxColumns, files: "_Files") -> Layout:
+    def tell_others(mentioned: Collection[str], faults: Faults) -> None:
+        for file in sorted(set(files.beside(mentioned)).difference(mentioned)):
+            faults.add("missing-annotation", file)
+
+    size = partial(file_size, files.head)
+    return box_layout([(sheet, columns)], files.locate, files.looked, size, tell_others)
 
 
 @dataclass(slots=True)
@@ -75,6 +89,11 @@ class _Files:
     root: str
     found: dict[str, os.stat_result] = field(default_factory=dict)
     more: set[str] = field(default_factory=set)
+
+    @property
+    def looked(self) -> str:
+        """Where files are looked for, in words."""
+        return f"{self.root} and {Path(self.root, 'images')}"
 
     def locate(self, sheet: Sheet, written: str) -> str | None:
         for spelling in spellings(written):
@@ -95,6 +114,11 @@ class _Files:
                     if is_image and f"{path}/{item.name}" not in known and item.is_file():
                         self.more.add(writable(f"{folder}/{item.name}" if folder else item.name))
         return self.more
+
+    def head(self, file: str, most: int) -> bytes:
+        """At most so many of its first bytes."""
+        with Path(self._path(file)).open("rb") as opened:
+            return opened.read(most)
 
     def _name(self, written: str) -> str:
         """Relative to the root for what lies below it, with `/`."""
