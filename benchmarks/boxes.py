@@ -1,14 +1,14 @@
 """Boxes on photographs of blood cells (BCCD), in the same minutes: ours pretrained and from scratch, and SSDLite.
 
-    FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/boxes.py                       # 20 minutes each, an hour in all
-    FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/boxes.py --minutes 5 --only ours ssdlite
+    FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/boxes.py                    # 20 minutes each, 3 hours in all
+    FOVEAL_DATA=... FOVEAL_WEIGHTS=... python benchmarks/boxes.py --minutes 5 --only ours ssdlite --repeats 1
     python benchmarks/boxes.py --from-log FILE
 
-Contestants: ours (MobileNetV2 with the weights of ImageNet, our head), ours-scratch (no weights), ssdlite (torchvision's
-SSDLite head and loss on the same backbone with the same weights, in the same loop, views and schedule).
+Contestants: ours (MobileNetV2 with the weights of ImageNet, our head), ours-scratch (no weights), ssdlite
+(torchvision's SSDLite head and loss on the same backbone with the same weights, in the same loop, views and schedule).
 
-The official division of bccd.zip: 205 images to learn from, 87 to validate, 72 to test. Seconds are from the start of the
-process to the printed score; the score is COCO's AP on the test images, the interval a bootstrap over images.
+The official division of bccd.zip: 205 images to learn from, 87 to validate, 72 to test. Seconds are from the start of
+the process to the printed score; the score is COCO's AP on the test images, the interval a bootstrap over images.
 """
 
 import os

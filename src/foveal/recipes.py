@@ -99,7 +99,7 @@ def detection(dataset: Dataset) -> Recipe:
             height=height, width=width, channels=channels_of(dataset), resize="pad", mean=(0.5,), std=(0.25,)
         ),
         epochs=100,
-        batch_size=16,
+        batch_size=_batch(len(dataset), 8, 32),
         validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
         test=share_of(dataset, "test", DEFAULT_TEST),
         optimizer="adam",
@@ -131,7 +131,8 @@ def detection_pretrained(dataset: Dataset) -> Recipe:
             "input.mean": (0.485, 0.456, 0.406),
             "input.std": (0.229, 0.224, 0.225),
             "still_norms": True,
-            "learning_rate": 1e-3,
+            # The first layers see most of the pixels and know edges: without them an epoch takes half as long.
+            "frozen": 0.27,
             "layer_decay": 0.9,
         }
     )
@@ -174,7 +175,7 @@ def default(dataset: Dataset) -> Recipe:
             height=height, width=width, channels=channels_of(dataset), resize="crop", mean=(0.5,), std=(0.25,)
         ),
         epochs=20,
-        batch_size=int(np.clip(2 ** round(math.log2(max(len(dataset), 1) / 50)), 16, 128)),
+        batch_size=_batch(len(dataset), 16, 128),
         validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
         test=share_of(dataset, "test", DEFAULT_TEST),
         optimizer="adam",
@@ -187,6 +188,11 @@ def default(dataset: Dataset) -> Recipe:
         translate=max(1, side // 8) if side > 4 else 0,
         keep="best",
     )
+
+
+def _batch(images: int, least: int, most: int) -> int:
+    """A power of two that makes some 50 steps an epoch."""
+    return int(np.clip(2 ** round(math.log2(max(images, 1) / 50)), least, most))
 
 
 def _default_size(dataset: Dataset) -> tuple[int, int]:

@@ -243,7 +243,9 @@ def test_closed_at_any_step_and_resumed_it_ends_the_same(
 def test_killed_within_a_part_of_an_epoch_it_ends_the_same(task: str, source: Path, tmp_path: Path) -> None:
     undisturbed = []
     copies: list[Path] = []
-    for event in foveal.training(source, task=task, out=tmp_path / "whole", **with_what(task, {**FAST, "save_every": 1e9})):
+    for event in foveal.training(
+        source, task=task, out=tmp_path / "whole", **with_what(task, {**FAST, "save_every": 1e9})
+    ):
         undisturbed.append(event)
         if isinstance(event, Step):
             # The folder as SIGKILL would leave it at this moment: its last checkpoint is the one of the epoch's end.

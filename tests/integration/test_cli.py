@@ -146,7 +146,7 @@ def test_describe(foveal: Callable[..., Outcome]) -> None:
         (["train", "digits", "--set", "epochs"], 2, "FIELD=VALUE"),
         (["train", "digits", "--set", "net=8c3"], 2, "cannot be set here"),
         (["train", "digits", "--set", "learning_rate=Infinity"], 1, "learning_rate"),
-        (["train", "digits", "--task", "detection"], 1, "classification"),
+        (["train", "digits", "--task", "segmentation"], 1, "classification"),
         (["train", "digits", "--device", "toaster"], 1, "toaster"),
         (["resume", "nowhere"], 1, "run.json"),
         (["evaluate", "."], 1, "run.json"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foveal.answers import Boxes, Label
-from foveal.engine.scenes import GRAY, Scenes, check_scenes
+from foveal.engine.scenes import GRAY, Scenes, check_scenes, recoloured
 from foveal.errors import RecipeError
 from foveal.recipe import InputContract, Recipe
 
@@ -118,3 +118,28 @@ def test_what_targets_cannot_follow_is_refused() -> None:
         check_scenes(Boxes(), recipe(mixup=0.2, cutout=3))
     with pytest.raises(RecipeError, match="mosaic show"):
         check_scenes(Label(), recipe(mosaic=0.2))
+
+
+def test_colours_change_and_gray_stays_gray() -> None:
+    rng = np.random.default_rng(0)
+    image = torch.from_numpy(rng.integers(60, 190, (40, 50, 3), np.uint8)).permute(2, 0, 1)
+    gray = image[:1].expand(3, 40, 50)
+    for number in range(5):
+        turned, light = (recoloured(one, np.random.default_rng(number), 0.4) for one in (image, gray))
+        assert not torch.equal(turned, image)
+        assert (light.float().std(0) <= 1).all(), "no colour where there was none"
+    assert torch.equal(recoloured(image, np.random.default_rng(0), 0.0), image)
+
+
+def test_the_matrix_of_colours_is_what_torchvision_does_one_after_the_other() -> None:
+    """All but hue, which torchvision turns in HSV."""
+    from torchvision.transforms.v2 import functional as change
+
+    class Drawn:
+        def uniform(self, low: float, high: float, count: int | None = None) -> object:
+            return np.array([1.1, 0.8, 1.3]) if count else 0.0
+
+    image = torch.from_numpy(np.random.default_rng(1).integers(70, 160, (64, 64, 3), np.uint8)).permute(2, 0, 1)
+    expected = change.adjust_saturation(change.adjust_brightness(change.adjust_contrast(image, 0.8), 1.1), 1.3)
+    found = recoloured(image, Drawn(), 0.4)  # pyright: ignore[reportArgumentType]
+    assert (found.float() - expected.float()).abs().mean() < 2.5, "it rounds down four times"

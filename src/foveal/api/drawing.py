@@ -3,7 +3,7 @@
 import colorsys
 import io
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,19 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from foveal.api.answering import predict
 from foveal.data.box_files import FORMS, Mark, MarkedImage, check_free, write_boxes
 from foveal.errors import RecipeError, RunError
 from foveal.files import write_atomic
 from foveal.readers import ImageReader
 from foveal.readers.image import size_of
+from foveal.readers.paths import image_files
 from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.tasks import named_task
+from foveal.types import Progress
 
-__all__ = ["Boxed", "FoundBox", "Places", "draw_boxes", "kept"]
+__all__ = ["Boxed", "FoundBox", "Places", "draw_boxes", "kept", "predict_and_keep"]
 
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")  # Okabe and Ito, 2008
 GOLDEN = 0.618034  # of the circle of hues: neighbouring numbers are far apart
@@ -84,6 +87,26 @@ class Places:
             raise RunError(f"{self.draw} is already there, and nothing is overwritten.", remedy="Choose another name.")
         if self.write:
             check_free(self.write, self.form)
+
+
+def predict_and_keep(
+    run: str | Path,
+    images: str | Path | Iterable[str | Path],
+    places: Places,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Generator[FileAnswer]:
+    """`predict`, whose boxes are drawn and written on the way.
+
+    Raises:
+        RunError, RecipeError: as `Places.check`, before anything is answered.
+        FovealError: as `predict`.
+    """
+    opened = Run.open(run)
+    places.check(opened)
+    files = image_files(images)
+    return kept(predict(opened, files, device=device, progress=progress), files, opened.info["labels"], places)
 
 
 def kept(

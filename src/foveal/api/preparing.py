@@ -198,7 +198,10 @@ def _pretrained(asked: Asked, named: Recipe, task: Task) -> "tuple[nn.Module | N
     wanted = {"weights": named.weights or HUB, "task": task.name, "net": line, **asked.changes}
     recipe = named.changed(**wanted)
     weights = find_weights(recipe, asked.accept_licence)
-    return module, follow_weights(recipe, weights, set(asked.changes)), weights
+    settled = set(asked.changes)
+    if task.strides:  # maps of any size will do, and where things are small it is the images that say which
+        settled |= {"input.height", "input.width"}
+    return module, follow_weights(recipe, weights, settled), weights
 
 
 def _dataset(asked: Asked) -> Dataset:

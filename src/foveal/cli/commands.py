@@ -1,10 +1,10 @@
 """One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
 
 import gc
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -32,9 +32,6 @@ from foveal.cli.options import (
     reading_of,
     settings_of,
 )
-
-if TYPE_CHECKING:
-    from foveal.task import FileAnswer
 
 __all__ = ["app"]
 
@@ -139,8 +136,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A named recipe (default, pretrained, detection, detection-pretrained, cookbook, cookbook-dropout), or the "
-            "recipe.json of a run.",
+            help="A named recipe (default, pretrained, detection, detection-pretrained, cookbook, cookbook-dropout) or "
+            "the recipe.json of a run.",
             autocompletion=completed(
                 "default", "pretrained", "detection", "detection-pretrained", "cookbook", "cookbook-dropout"
             ),
@@ -297,13 +294,19 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""
+    from foveal.api import predict
+    from foveal.api.drawing import Places, predict_and_keep
     from foveal.cli import show
 
     answered, failed, stopped = 0, 0, False
     try:
         with show.predicting() as progress:
             with _uncollected():
-                answers = _answers(run, images, device or "auto", progress, draw, write, form)
+                options = {"device": device or "auto", "progress": progress}
+                places = Places(draw, write, form) if draw or write else None
+                answers = (
+                    predict_and_keep(run, images, places, **options) if places else predict(run, images, **options)
+                )
             with closing(answers):
                 for answer in answers:
                     answered += answer.prediction is not None
@@ -340,24 +343,6 @@ def describe(
 
     description = describe(net, size=_size(size), outputs=outputs)
     show.json_object(description.as_dict()) if as_json else show.description(description)
-
-
-def _answers(
-    run: Path, images: list[str], device: str, progress: Any, draw: Path | None, write: Path | None, form: str
-) -> Generator["FileAnswer"]:
-    """The answers, whose boxes are drawn and written on the way where that is asked for."""
-    from foveal.api import predict
-
-    if not draw and not write:
-        return predict(run, images, device=device, progress=progress)
-    from foveal.api.drawing import Places, kept
-    from foveal.readers.paths import image_files
-    from foveal.run import Run
-
-    opened, places = Run.open(run), Places(draw, write, form)
-    places.check(opened)
-    files = image_files(images)
-    return kept(predict(opened, files, device=device, progress=progress), files, opened.info["labels"], places)
 
 
 @contextmanager

@@ -68,8 +68,8 @@ TASK = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="What to learn: classification, regression, multilabel or detection; told by how targets are written unless "
-        "said.",
+        help="What to learn: classification, regression, multilabel or detection; told by how targets are written "
+        "unless said.",
         autocompletion=completed("auto", "classification", "regression", "multilabel", "detection"),
     ),
 ]

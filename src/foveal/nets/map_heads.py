@@ -22,12 +22,11 @@ def ssd_head(
 
 
 def head_cost(maps: Maps, outputs: int) -> tuple[Shape, int, int]:
-    """Shape of what the head gives for an image, its parameters and its FLOPs; found by passing shapes without numbers
-    through it (torch's meta device)."""
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+    """Shape of what the head gives for an image, its parameters and its FLOPs."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         head = ssd_head(maps.channels, outputs) if maps.ssd else DetectionHead(maps.channels, outputs)
         assert isinstance(head, torch.nn.Module)
         head.eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            found = head([torch.empty(1, *shape) for shape in maps.shapes])
+        with FlopCounterMode(display=False) as counter:
+            found = head([torch.zeros(1, *shape) for shape in maps.shapes])
     return tuple(found.shape[1:]), sum(weight.numel() for weight in head.parameters()), counter.get_total_flops()

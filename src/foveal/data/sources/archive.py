@@ -182,7 +182,11 @@ def _directory(path: Path, reading: Reading, spec: str) -> _Directory:
         except RuntimeError as error:  # encrypted, or compressed in a way that is not implemented
             raise SourceError(f"The table {file} in {path} cannot be read: {error}.") from error
 
-    return _Directory(archive, members, interpret(members, folders, read, reading, spec), tuple(repeated))
+    def head(file: str, most: int) -> bytes:
+        with archive.open(members[file]) as opened:
+            return opened.read(most)
+
+    return _Directory(archive, members, interpret(members, folders, read, reading, spec, head), tuple(repeated))
 
 
 @dataclass(slots=True)
@@ -216,7 +220,13 @@ def _open_tar(path: Path, about: tuple[str, str, str], reading: Reading) -> TarS
             return listing.contents[file]
         return read_place(Place(str(path), *listing.places[file]))
 
-    layout = interpret(kept, listing.folders, read, reading, about[1])
+    def head(file: str, most: int) -> bytes:
+        if file in listing.contents:
+            return listing.contents[file]
+        offset, size = listing.places[file]
+        return read_place(Place(str(path), offset, min(size, most)))
+
+    layout = interpret(kept, listing.folders, read, reading, about[1], head)
     findings = [*problems(listing.reasons), *_repeated(listing.names), *layout.findings]
     places, contents = listing.places, listing.contents
     return TarSource(*about, tuple(findings), layout.entries, path, places, contents, layout.columns, reading)

@@ -96,7 +96,12 @@ def open_folder(
         about = (shards, name, spec, signature, reading)
         if source := open_shards(*about, others=others, findings=(*found, *hidden)):
             return source
-    layout = interpret(files, folders, lambda file: table_bytes(path / odd.get(file, file)), reading, spec)
+
+    def head(file: str, most: int) -> bytes:
+        with (path / odd.get(file, file)).open("rb") as opened:
+            return opened.read(most)
+
+    layout = interpret(files, folders, lambda file: table_bytes(path / odd.get(file, file)), reading, spec, head)
     told = (*found, *layout.findings)
     return FolderSource(name, spec, signature, told, path, layout.entries, odd, layout.columns, reading)
 
