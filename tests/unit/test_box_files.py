@@ -10,8 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-import foveal.api
 from foveal.answers import Box, BoxesPrediction, LabelPrediction
+from foveal.api import drawing
 from foveal.api.drawing import Boxed, Places, draw_boxes, kept
 from foveal.cli import main
 from foveal.data.box_files import Mark, MarkedImage, write_boxes
@@ -200,7 +200,7 @@ def test_the_command(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of("detection", tmp_path / "run")
-    monkeypatch.setattr(foveal.api, "predict", lambda run, images, **options: answers(list(map(Path, images))))
+    monkeypatch.setattr(drawing, "predict", lambda run, images, **options: answers(list(map(Path, images))))
     command = ["predict", str(run.path), str(tmp_path / "in"), "--json", "--write", str(tmp_path / "found")]
     with pytest.raises(SystemExit) as left:
         main([*command, "--format", "yolo", "--draw", str(tmp_path / "drawn")])
@@ -220,7 +220,7 @@ def test_a_run_without_boxes_is_refused_before_it_predicts(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of("regression", tmp_path / "run")
-    monkeypatch.setattr(foveal.api, "predict", lambda *told, **options: pytest.fail("it predicted"))
+    monkeypatch.setattr(drawing, "predict", lambda *told, **options: pytest.fail("it predicted"))
     with pytest.raises(SystemExit) as left:
         main(["predict", str(run.path), str(tmp_path / "in"), "--draw", str(tmp_path / "drawn")])
     assert left.value.code == 1

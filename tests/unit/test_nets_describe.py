@@ -104,7 +104,7 @@ def test_a_module_is_described_as_the_same_line_is():
     module = build(line, contract, ClassificationHead, 10)
     found, expected = describe_module(module, (32, 32, 3)), describe(line, (32, 32, 3))
     assert (found.parameters, found.flops) == (expected.parameters, expected.flops)
-    convolutions = [row for row in found.rows if row.kind == "Conv2d"]
+    convolutions = [row for row in found.rows if row.kind == "Convolution"]
     assert [row.shape for row in convolutions] == [(16, 16, 8), (8, 6, 16)]
     assert [row.dense_equivalent for row in convolutions][1] == (8 * 8 * 8 + 1) * 8 * 6 * 16
     assert module.training

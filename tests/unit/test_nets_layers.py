@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from foveal.errors import NetError
 from foveal.nets import ZOO, Conv, Dense, MaxPool, parse
+from foveal.nets.convolution import Convolution
 from foveal.nets.heads import ClassificationHead, RegressionHead
 from foveal.nets.layers import build
 from foveal.nets.parts import MODULES, Chain
@@ -124,8 +125,8 @@ def test_activations_are_what_their_names_say(name, function):
 
 def test_an_activation_is_a_module_of_its_own():
     assert set(MODULES) | {"none"} == {"relu", "sigmoid", "tanh", "gelu", "silu", "lrelu", "elu", "none"}
-    assert [type(part) for part in only("4c3same:none-bn", 5)] == [nn.Conv2d]
-    assert [type(part) for part in only("4c3s2same", 4)] == [nn.ConstantPad2d, nn.Conv2d, nn.ReLU]
+    assert [type(part) for part in only("4c3same:none-bn", 5)] == [Convolution]
+    assert [type(part) for part in only("4c3s2same", 4)] == [nn.ConstantPad2d, Convolution, nn.ReLU]
 
 
 def test_a_residual_block_adds_its_shortcut():
