@@ -18,7 +18,7 @@ from foveal.nets.windows import Pair
 __all__ = ["Assignment", "Places", "assign", "places_of", "prior"]
 
 MOST = 10  # places for a box
-SURE, FITTING = 1.0, 6.0  # powers of score and IoU
+SURE, FITTING = 0.5, 4.0  # powers of score and IoU
 MIDDLE = 0.7  # deviation of the prior from the middle, in halves of the box's sides
 CELLS, LEVELS = 4.0, 1.0  # side of a box over the stride that suits it; deviation from it, in doublings
 LEAST_IOU = 1e-2  # a box that no prediction meets yet is given places, too
