@@ -136,6 +136,18 @@ def test_describe(foveal: Callable[..., Outcome]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("net", "places"), [(["detector"], 84), (["ssdlite"], None), (["timm/mobilenetv2_100", "--task", "detection"], 84)]
+)
+def test_describe_nets_for_boxes(foveal: Callable[..., Outcome], net: list[str], places: int | None) -> None:
+    code, out, _ = foveal("describe", *net, "--input", "64x64x3", "--outputs", "3", "--json")
+    rows = json.loads(out)["rows"]
+    assert code == 0
+    assert rows[-1]["kind"].startswith("boxes, from maps at strides")
+    assert rows[-1]["shape"][-1] == 4 + 3
+    assert places is None or rows[-1]["shape"][0] == places
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["train", "nowhere"], 1, "nowhere"),

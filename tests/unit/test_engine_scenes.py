@@ -1,9 +1,13 @@
 """Views of scenes: pixels and targets move together, and are a function of (seed, epoch, image)."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import foveal.api as foveal_api
 from foveal.answers import Boxes, Label
 from foveal.engine.scenes import GRAY, Scenes, check_scenes, recoloured
 from foveal.errors import RecipeError
@@ -143,3 +147,31 @@ def test_the_matrix_of_colours_is_what_torchvision_does_one_after_the_other() ->
     expected = change.adjust_saturation(change.adjust_brightness(change.adjust_contrast(image, 0.8), 1.1), 1.3)
     found = recoloured(image, Drawn(), 0.4)  # pyright: ignore[reportArgumentType]
     assert (found.float() - expected.float()).abs().mean() < 2.5, "it rounds down four times"
+
+
+def test_a_contact_sheet_shows_all_four_sides_of_a_box(tmp_path: Path) -> None:
+    """Pictures are thinned out for the sheet: lines as thin as a pixel would be lost here and there."""
+    (tmp_path / "in").mkdir()
+    rows = ["path,label,xmin,ymin,xmax,ymax"]
+    for k, x in enumerate((100, 101, 102, 103)):
+        Image.new("RGB", (416, 320)).save(tmp_path / f"in/{k}.png")
+        rows.append(f"{k}.png,thing,{x},{x},{x + 100},{x + 100}")
+    (tmp_path / "in/boxes.csv").write_text("\n".join(rows))
+    sheet = tmp_path / "sheet.png"
+    still = {"crop": 1.0, "zoom": 1.0, "mosaic": 0.0, "colour": 0.0, "flip": False}
+    foveal_api.contact_sheet(foveal_api.look(tmp_path / "in/boxes.csv"), sheet, recipe="detection", views=1, **still)
+    red = np.asarray(Image.open(sheet))[..., 0] == 255
+    red &= np.asarray(Image.open(sheet))[..., 2] == 0
+    (high, wide), (step, gap) = (-(-320 // 3), -(-416 // 3)), (3, 4)
+    for row in range(4):
+        for column in range(2):
+            top, left = gap + row * (high + gap), gap + column * (wide + gap)
+            ys, xs = np.nonzero(red[top : top + high, left : left + wide])
+            inner = red[top + ys.min() + 2 : top + ys.max() - 1, left + xs.min() + 2 : left + xs.max() - 1]
+            assert (ys.max() - ys.min(), xs.max() - xs.min()) == pytest.approx((100 / step,) * 2, abs=2)
+            assert not inner.any()
+            sides = red[top : top + high, left : left + wide]
+            assert sides[ys.min()].sum() > 25
+            assert sides[ys.max()].sum() > 25
+            assert sides[:, xs.min()].sum() > 25
+            assert sides[:, xs.max()].sum() > 25

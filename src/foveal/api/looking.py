@@ -84,21 +84,29 @@ def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> D
     return divide(dataset, validation=named.validation, test=named.test, seed=seed)
 
 
-def describe(net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10) -> "Description":
+def describe(
+    net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10, task: str = AUTO
+) -> "Description":
     """Layer by layer: output shape, parameters, FLOPs, receptive field, and what dense layers would need.
 
     Args:
         net: as for `train`.
         size: height, width, channels of the input.
         outputs: numbers the output layer gives, such as classes.
+        task: whose head comes after it; `auto` is classification, but detection for the nets of the zoo that are made
+            for boxes and for lines that end in `ssd`.
 
     Raises:
         NetError: the net cannot be built on that input; the message names the token.
     """
     from foveal.nets import describe as describe_net
+    from foveal.nets.zoo import is_for_boxes
+    from foveal.tasks import named_task
 
     if isinstance(net, str | Sequence):
-        return describe_net(net, size, outputs)
+        for_boxes = "detection" if is_for_boxes(net) else "classification"
+        strides = named_task(for_boxes if task == AUTO else task).strides
+        return describe_net(net, size, outputs, strides=strides)
     with extra("train"):
         from foveal.nets.describe_module import describe_module
     return describe_module(net, size)

@@ -84,7 +84,8 @@ def _outlined(images: "Tensor", targets: "Tensor") -> "Tensor":
     for image, target in zip(outlined, targets):
         pixels = image.permute(1, 2, 0).numpy()
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        draw, wide = ImageDraw.Draw(picture), max(1, max(picture.size) // LARGEST)
+        # As wide as pictures are thinned out, so that no line is lost.
+        draw, wide = ImageDraw.Draw(picture), -(-max(picture.size) // LARGEST)
         for x0, y0, x1, y1 in target[~target[:, 0].isnan(), :4].tolist():
             draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=OUTLINE[: pixels.shape[2]], width=wide)
         pixels[:] = np.asarray(picture).reshape(pixels.shape)

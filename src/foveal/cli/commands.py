@@ -326,6 +326,7 @@ def predict(
     epilog=examples(
         "foveal describe cookbook --input 32x32x3",
         "foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1",
+        "foveal describe detector --input 320x416x3 --outputs 3",
     )
 )
 def describe(
@@ -335,13 +336,14 @@ def describe(
     ] = "cookbook",
     size: Annotated[str, typer.Option("--input", metavar="HxWxC", help="Height, width, channels.")] = "32x32x3",
     outputs: Annotated[int, typer.Option(min=1, help="What the output layer gives: the number of classes.")] = 10,
+    task: TASK = "auto",
     as_json: JSON = False,
 ) -> None:
     """Show a network layer by layer: shape, parameters, FLOPs, receptive field, and what dense layers would need."""
     from foveal.api import describe
     from foveal.cli import show
 
-    description = describe(net, size=_size(size), outputs=outputs)
+    description = describe(net, size=_size(size), outputs=outputs, task=task)
     show.json_object(description.as_dict()) if as_json else show.description(description)
 
 

@@ -269,6 +269,8 @@ class Planner:
         why = "the largest side that the minutes allow"
         if (self.dataset.sizes == (recipe.input.height, recipe.input.width)).all():
             why = "the images as they are"
+        elif self.task.strides and "input.height" not in self.changes:
+            why = "the shape of most images, in steps of the largest stride"
         elif recipe.weights and "input.height" not in self.changes:
             smaller = "smaller than the weights were trained on, to fit more passes"
             why = smaller if self.shrunk else "as the weights were trained on"
@@ -276,7 +278,7 @@ class Planner:
             why = "as asked for"
         net = "the largest net of the ladder that can be fed in the time"
         if self.own:
-            net = "a pretrained backbone" if recipe.weights else "the net that was asked for"
+            net = "a pretrained backbone" if recipe.weights else "the net that was asked for, or the task's own"
         return (
             f"input {size}: {why}",
             net,

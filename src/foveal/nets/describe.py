@@ -9,9 +9,9 @@ from typing import Any, Literal
 from foveal.errors import NetError
 from foveal.extras import extra
 from foveal.nets.composed import Net, Residual
-from foveal.nets.maps import map_walk
+from foveal.nets.maps import map_walk, without_maps
 from foveal.nets.specs import Conv, Dense, Layer, Whiten
-from foveal.nets.walk import Step, each, walk
+from foveal.nets.walk import Step, each
 from foveal.nets.windows import LARGEST, Pair, Shape, times
 from foveal.nets.zoo import net_of
 
@@ -104,7 +104,7 @@ def describe(
     network = net_of(net)
     if strides:
         return _with_maps(network, input_shape, outputs, strides)
-    steps = walk(network, (channels, height, width))
+    steps = without_maps(network, (channels, height, width))
     features = steps[-1].after
     last = Dense(outputs, "none")
     last_row = Row(

@@ -17,7 +17,7 @@ from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Net, Residual
 from foveal.nets.convolution import Convolution
 from foveal.nets.map_heads import ssd_head
-from foveal.nets.maps import Maps, map_walk
+from foveal.nets.maps import Maps, map_walk, without_maps
 from foveal.nets.parts import Blur, Chain, Normalize, PixelMean, ResidualBlock, Whitening, activated, pad, probe
 from foveal.nets.specs import (
     AvgPool,
@@ -32,12 +32,11 @@ from foveal.nets.specs import (
     Layer,
     MaxPool,
     Pool,
-    Ssd,
     Whiten,
 )
 from foveal.nets.timm_body import TimmBody
-from foveal.nets.walk import Step, each, walk
-from foveal.nets.windows import Shape, Window
+from foveal.nets.walk import Step, each
+from foveal.nets.windows import Window
 from foveal.nets.zoo import net_of
 from foveal.recipe import InputContract
 from foveal.task import Head, HeadFactory
@@ -167,7 +166,7 @@ def build(
         return _around(net, contract, head_factory(None, outputs, label_smoothing, loss=loss), outputs, mirror)
     found, shape = net_of(net), (contract.channels, contract.height, contract.width)
     maps = map_walk(found, shape, strides) if strides else None
-    steps = maps.steps if maps else _without_maps(found, shape)
+    steps = maps.steps if maps else without_maps(found, shape)
     _affordable(steps)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)  # timm's and the heads' own initial weights are drawn from torch's state
@@ -206,15 +205,6 @@ def _affordable(steps: Sequence[Step]) -> None:
             f"{largest.token} (token {largest.number}) alone has {largest.parameters:,}.",
             remedy="Make that layer smaller, or the image before it: mp2, a stride, or gap before a dense layer.",
         )
-
-
-def _without_maps(net: Net, shape: Shape) -> tuple[Step, ...]:
-    if isinstance(net[-1], Ssd):
-        raise NetError(
-            f"{net} ends in a head that finds things, for images whose targets are boxes; these targets are none.",
-            remedy=f"Leave out its last token: {Net(net[:-1])}." if len(net) > 1 else "Take another net.",
-        )
-    return walk(net, shape)
 
 
 def _stages(maps: Maps, built: list[BuiltStep]) -> nn.Module:

@@ -8,10 +8,10 @@ from foveal.nets.backbone import Backbone, BackboneMaps
 from foveal.nets.composed import Net
 from foveal.nets.mistakes import Misfit, pointed
 from foveal.nets.specs import Dense, Flatten, GlobalPool, Ssd
-from foveal.nets.walk import Placed, Step, walked
+from foveal.nets.walk import Placed, Step, walk, walked
 from foveal.nets.windows import Shape, times
 
-__all__ = ["Maps", "fits", "map_walk"]
+__all__ = ["Maps", "fits", "map_walk", "without_maps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,20 @@ def map_walk(net: Net, shape: Shape, strides: Sequence[int]) -> Maps:
         return Maps(used, ssd, (step,), (1,) * len(used), maps.shapes, maps)
     steps, ends = _of_layers(body, shape, used)
     return Maps(used, ssd, steps, ends, tuple(steps[end - 1].after for end in ends))
+
+
+def without_maps(net: Net, shape: Shape) -> tuple[Step, ...]:
+    """`walk`, for a head that takes features of the whole image.
+
+    Raises:
+        NetError: the net ends in a head for maps; or as `walk`.
+    """
+    if isinstance(net[-1], Ssd):
+        raise NetError(
+            f"{net} ends in a head that finds things, for images whose targets are boxes; these targets are none.",
+            remedy=f"Leave out its last token: {Net(net[:-1])}." if len(net) > 1 else "Take another net.",
+        )
+    return walk(net, shape)
 
 
 def fits(height: int, width: int, strides: Sequence[int]) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from foveal.errors import NetError
 from foveal.nets.composed import Net
 from foveal.nets.notation import parse
-from foveal.nets.specs import Layer
+from foveal.nets.specs import Layer, Ssd
 
-__all__ = ["ZOO", "expand", "net_of"]
+__all__ = ["ZOO", "expand", "is_for_boxes", "net_of"]
 
 _RESNET9_BLOCK = "r(({0}c3same:none-bn:relu)x2)"
 _RESIDUAL = "r({0}c3same:none-bn:relu-{0}c3same:none-bn):relu"
@@ -39,6 +39,19 @@ ZOO: dict[str, str] = {
     # Sandler et al., "MobileNetV2", 2018, section 6.2: its head instead of the one that the task brings.
     "ssdlite": "timm/mobilenetv2_100-ssd",
 }
+
+
+FOR_BOXES = ("detector",)
+"""Names whose nets end in maps, for a head that finds things."""
+
+
+def is_for_boxes(net: str | Sequence[Layer]) -> bool:
+    """Whether a net says by its name or its last token that it finds things.
+
+    Raises:
+        NetError: as `net_of`.
+    """
+    return (isinstance(net, str) and net.strip().lower() in FOR_BOXES) or isinstance(net_of(net)[-1], Ssd)
 
 
 def net_of(net: str | Net | Sequence[Layer]) -> Net:
