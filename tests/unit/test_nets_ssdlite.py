@@ -71,9 +71,15 @@ def test_it_may_be_written_wrong() -> None:
     assert "Did you mean ssd?" in caught.value.remedy
 
 
-def test_it_costs_nothing_in_a_table_of_layers() -> None:
-    with_it, without = (describe(line, (64, 96, 3), 4) for line in (LINE, LINE.removesuffix("-ssd")))
-    assert with_it.parameters == without.parameters
+def test_a_table_of_layers_refuses_it_where_there_are_no_boxes() -> None:
+    with pytest.raises(NetError, match="ends in a head that finds things") as refused:
+        describe(LINE, (64, 96, 3), 4)
+    assert LINE.removesuffix("-ssd") in str(refused.value)
+
+
+def test_a_table_of_layers_counts_it_as_it_is_built() -> None:
+    table = describe(LINE, (64, 96, 3), 3, strides=(8, 16, 32))
+    assert table.parameters == sum(weights.numel() for weights in network().parameters())
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0, 100.0])
