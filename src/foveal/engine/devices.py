@@ -50,6 +50,8 @@ def choose_device(request: str = "auto", threads: int | None = None) -> Device:
             f"Expected a device that is here, got {request!r}: {reason}", remedy="Use --device cpu."
         ) from error
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # or two runs of one seed would differ
     if device.type == "cpu":
         keep_freed_memory()
         name = str(torch.cpu.get_capabilities().get("cpu_name", name))

@@ -98,7 +98,10 @@ class Muon:
             update = orthogonalized(matrix, self.newton_schulz_steps).to(weight.dtype).view(weight.shape)
         else:
             weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.add_(update, alpha=-group["lr"])
+        if isinstance(group["lr"], Tensor):
+            weight.sub_(update.mul_(group["lr"]))
+        else:
+            weight.add_(update, alpha=-group["lr"])
 
 
 def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
@@ -164,7 +167,8 @@ def optimizer_for(network: Network, recipe: Recipe, device: torch.device) -> Opt
         nesterov = momentum > 0
         return torch.optim.SGD(groups, rate, momentum, weight_decay=decay, nesterov=nesterov, fused=fused)
     betas = (momentum, recipe.beta2)
-    return torch.optim.AdamW(groups, rate, betas, recipe.epsilon, weight_decay=decay, fused=fused)
+    recorded = device.type == "cuda"  # its count of steps then lies on the GPU
+    return torch.optim.AdamW(groups, rate, betas, recipe.epsilon, weight_decay=decay, fused=fused, capturable=recorded)
 
 
 def _shares(network: Network, decay: float) -> dict[nn.Parameter, float]:

@@ -82,7 +82,8 @@ def measure_speed(
 def _seconds_a_step(steps: Steps, seconds: float) -> tuple[float, float]:
     """Means of a whole step and of the optimizer's part in it: a training's time is a sum, slow moments included."""
     endless = steps.endless()
-    next(endless)  # the first one builds kernels
+    for _ in range(steps.warm):
+        next(endless)
     whole: list[float] = []
     while not whole or sum(whole) < seconds:
         start = time.perf_counter()

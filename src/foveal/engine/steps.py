@@ -13,6 +13,7 @@ from foveal.data.machine import digest
 from foveal.engine.augment import augment, resized
 from foveal.engine.blend import Blend, blended
 from foveal.engine.devices import Device
+from foveal.engine.graphs import WARM, StepGraphs
 from foveal.engine.optimise import Optimizer, learning_rate
 from foveal.engine.pace import progress_at
 from foveal.engine.scenes import Scenes, placed_targets
@@ -78,6 +79,16 @@ class Steps:
     device: Device
     state: State
     team: Team = field(default=ALONE, kw_only=True)
+    graphs: StepGraphs | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self._same_every_step():
+            self.graphs = StepGraphs(self.optimizer, self._forth_and_back, self.device.torch)
+
+    @property
+    def warm(self) -> int:
+        """Steps that take longer than those after them, since they build kernels."""
+        return WARM + 1 if self.graphs else 1
 
     @property
     def steps(self) -> int:
@@ -184,15 +195,15 @@ class Steps:
             blend, targets: of the images that this process takes of the batch.
             count: images of the whole batch, whose outputs and loss come back.
         """
-        recipe, team, images = self.recipe, self.team, blend.images
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate() * group["scale"]
-        torch.manual_seed(_step_seed(recipe.seed, *self.state.place))
+        team = self.team
+        self._set_rate()
+        torch.manual_seed(_step_seed(self.recipe.seed, *self.state.place))
+        if self.graphs and (done := self.graphs.step(blend.images, targets)):
+            outputs, whole = done
+            return outputs.numpy(), whole
         batch = WholeBatch(team, count)
         with whole_batch(self.network, batch):
-            with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
-                outputs = self.network(images)
-            outputs = outputs.float()
+            outputs = self._forth(blend.images)
             loss = blend.loss(lambda truth: self._loss(outputs, truth), targets)
             if team.size > 1:
                 loss = loss * (batch.own / count)  # what this process adds to the mean over the whole batch
@@ -203,6 +214,32 @@ class Steps:
                 team.add_up_gradients(self.network.parameters())
                 self.optimizer.step()
         return team.gather(outputs.detach().cpu()[: batch.own], count).numpy(), whole
+
+    def _same_every_step(self) -> bool:
+        """Whether a step may be recorded: it does the same with every batch, and asks nothing of the GPU meanwhile."""
+        if self.device.torch.type != "cuda" or self.team.size > 1 or self.answer.placed:
+            return False
+        ours = self.network.steps and not self.network.backbone  # somebody else's modules may do anything
+        return bool(ours and not self.recipe.mixup and not self.recipe.cutmix)
+
+    def _forth_and_back(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = self._forth(images)
+        loss = self._loss(outputs, targets)
+        loss.backward()
+        return outputs.detach(), loss.detach()
+
+    def _forth(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            outputs = self.network(images)
+        return outputs.float()
+
+    def _set_rate(self) -> None:
+        rate = self.rate()
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate * group["scale"])
+            else:
+                group["lr"] = rate * group["scale"]
 
     def _loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return torch.stack(list(self.network.head.loss(outputs, targets).values())).sum()
