@@ -174,6 +174,7 @@ def default(dataset: Dataset) -> Recipe:
         input=InputContract(
             height=height, width=width, channels=channels_of(dataset), resize="crop", mean=(0.5,), std=(0.25,)
         ),
+        init="dirac",
         epochs=20,
         batch_size=_batch(len(dataset), 16, 128),
         validation=share_of(dataset, "validation", DEFAULT_VALIDATION),
