@@ -8,7 +8,7 @@ checkpoints/        what `resume` starts from
 settled.json        what was chosen on the validation images when training was over: thresholds, widths of intervals
 weights.safetensors the trained network; there when training has finished
 looks.jsonl         one line for every time the test split was looked at
-report/             report.json and report.html
+report/             report.json, report.html and README.md, a model card
 """
 
 import json

@@ -283,6 +283,7 @@ class Task:
         strides: of the feature maps that the head takes, rising; empty: it takes features of the whole image.
         ready: raises MissingExtra where a package is not installed that measuring will need.
         ladder: whether minutes may choose the net: the ladder's nets end in features of the whole image.
+        pipeline: what the Hugging Face hub calls such a task; empty where it has no name for it.
     """
 
     name: str
@@ -298,6 +299,7 @@ class Task:
     strides: tuple[int, ...] = ()
     ladder: bool = True
     ready: Callable[[], object] = tuple
+    pipeline: str = ""
 
     def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Parse a whole column.

@@ -47,7 +47,7 @@ def evaluate(
         from foveal.engine.predictor import trained_network
         from foveal.engine.probe import outputs_from
         from foveal.engine.steps import pixels_key
-        from foveal.report import build_report, write_page
+        from foveal.report import build_report, write_card, write_page
 
     run = Run.open(run)
     record, dataset = task_and_data(run, progress)
@@ -75,6 +75,7 @@ def evaluate(
     )
     report.write(run.report)
     on_report(report)
+    write_card(report, run.report / "README.md", pipeline=record.pipeline, weights=run.info.get("weights"))
     row_of = {dataset.files[row]: row for row in rows} if measurement.mistakes else {}
     thumbnails = {
         mistake.file: _thumbnail(dataset, record, array, run.recipe.input, row_of[mistake.file])

@@ -1,8 +1,21 @@
-"""The report of a run: report.json, one schema for all tasks, and report.html, which loads nothing from outside."""
+"""The report of a run: report.json, one schema for all tasks; report.html, which loads nothing from outside; a model
+card."""
 
+from foveal.report.card import model_card, write_card
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page
 from foveal.report.schema import Report, build_report
 from foveal.report.words import columns_of, counts_of, named, number
 
-__all__ = ["Report", "build_report", "columns_of", "counts_of", "named", "number", "reference_page", "write_page"]
+__all__ = [
+    "Report",
+    "build_report",
+    "columns_of",
+    "counts_of",
+    "model_card",
+    "named",
+    "number",
+    "reference_page",
+    "write_card",
+    "write_page",
+]

@@ -28,7 +28,7 @@ from foveal.report.plots import (
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
 from foveal.report.words import columns_of, counts_of, named, number
 
-__all__ = ["write_page"]
+__all__ = ["cautions", "write_page"]
 
 HERE = Path(__file__).parent
 FEW_IMAGES = 100
@@ -74,7 +74,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         script_digest=digest,
         subject=_subject(report),
         headline=_headline(report),
-        cautions=_cautions(report),
+        cautions=cautions(report),
         rivals=_rivals(report),
         axis=_axis(report),
         curves=_curves(report),
@@ -120,7 +120,7 @@ def _headline(report: Report) -> dict[str, Any] | None:
     return {**found, "finds": report.scores.get("recall"), "shown": report.scores.get("precision")}
 
 
-def _cautions(report: Report) -> list[str]:
+def cautions(report: Report) -> list[str]:
     """What a careful reader must know before they quote the number, in whole sentences."""
     if not report.headline:
         what = "No test image has any of the labels" if report.data.splits["test"] else "The test split has no images"
@@ -128,26 +128,26 @@ def _cautions(report: Report) -> list[str]:
     name = report.headline[0]
     score = report.scores[name]
     rivals = {other: row[name] for other, row in report.baselines.items() if name in row}
-    cautions = [text for other, its in rivals.items() if (text := _against(score, its, other, name))]
+    found = [text for other, its in rivals.items() if (text := _against(score, its, other, name))]
     if score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
-        cautions.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
+        found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
     if report.looks > 1:
-        cautions.append(
+        found.append(
             f"The test split has been looked at {report.looks} times. Every look that leads to a change makes the "
             "number a bit more optimistic; only the first is fully honest."
         )
     absent = sum(row.get("support") == 0 for row in report.per_label.values())
     if absent:
         labels, they = (f"{absent} labels have", "they are") if absent > 1 else ("1 label has", "it is")
-        cautions.append(f"{labels} no test image: how well {they} recognised is not known from this test.")
+        found.append(f"{labels} no test image: how well {they} recognised is not known from this test.")
     coverage, level = report.scores.get("coverage"), report.settled.get("level")
     if coverage and level and coverage.high < level:
-        cautions.append(
+        found.append(
             f"The intervals around the answers were made to hold {level:.0%} of the true values. On the test images "
             f"they held {_percent(coverage.value)}, at most {_percent(coverage.high)}: they are too narrow."
         )
-    return cautions
+    return found
 
 
 def _against(score: ReportScore, other: ReportScore, name: str, of: str) -> str | None:

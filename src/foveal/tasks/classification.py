@@ -46,4 +46,5 @@ CLASSIFICATION = Task(
     kept_together="exact duplicates",
     recipe="default",
     headline=("accuracy", "top5_accuracy", "macro_f1"),
+    pipeline="image-classification",
 )

@@ -58,4 +58,5 @@ DETECTION = Task(
     strides=STRIDES,
     ladder=False,
     ready=_ready,
+    pipeline="object-detection",
 )

@@ -46,4 +46,5 @@ MULTILABEL = Task(
     kept_together="exact duplicates",
     recipe="default",
     headline=("map", "macro_auroc", "macro_f1"),
+    pipeline="image-classification",
 )
