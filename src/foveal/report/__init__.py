@@ -3,6 +3,17 @@
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page
 from foveal.report.schema import Report, build_report
+from foveal.report.trust import trust_cautions
 from foveal.report.words import columns_of, counts_of, named, number
 
-__all__ = ["Report", "build_report", "columns_of", "counts_of", "named", "number", "reference_page", "write_page"]
+__all__ = [
+    "Report",
+    "build_report",
+    "columns_of",
+    "counts_of",
+    "named",
+    "number",
+    "reference_page",
+    "trust_cautions",
+    "write_page",
+]
