@@ -93,7 +93,7 @@ def test_evaluate_settles_another_one_and_takes_it_away(photos: Path, tmp_path: 
 
 
 def test_a_wish_that_means_nothing_stops_before_anything_is_trained(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(foveal.FovealError, match="found 'grey' in grey:precision=0.9") as error:
+    with pytest.raises(foveal.FovealError, match=r"found 'grey' in grey:precision=0\.9") as error:
         foveal.train(photos, at="grey:precision=0.9", out=tmp_path / "run", **QUICK)
     assert "--at" in error.value.remedy
     assert not (tmp_path / "run").exists()

@@ -50,9 +50,8 @@ def measure_labels(
         return measured
     before, after = softmax(outputs), softmax(outputs / temperature_of(settled))
     right, sure = outputs.argmax(axis=1) == truth, after.max(axis=1)
-    calibrated = calibration(
-        before.max(axis=1)[:, None], sure[:, None], right[:, None], right[:, None], temperature_of(settled), seed
-    )
+    one = np.s_[:, None]
+    calibrated = calibration(before.max(axis=1)[one], sure[one], right[one], temperature_of(settled), seed)
     guesses = baseline_outputs(test, train, len(labels), seed)
     return replace(
         measured,

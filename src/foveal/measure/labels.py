@@ -55,10 +55,8 @@ def measure_label_sets(
     known = np.where(np.isnan(truth), np.nan, 1.0)
     calibrated = None
     if (known == 1).any():
-        true = truth == 1
-        calibrated = calibration(
-            known * sigmoid(outputs), known * probability, true, true, temperature_of(settled), seed
-        )
+        before, after = known * sigmoid(outputs), known * probability
+        calibrated = calibration(before, after, truth == 1, temperature_of(settled), seed)
         own = {**own, "ece": calibrated.ece}
     return Measurement(
         scores=own,

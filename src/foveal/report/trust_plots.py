@@ -18,7 +18,7 @@ from foveal.report.schema import ReportBin
 
 __all__ = ["reliability_svg", "risk_coverage_svg"]
 
-LEAST_WIDTH = 1.5  # of the bar that says how many answers a bin has
+LEAST_HEIGHT = 1.5  # of the bar that says how many answers a bin has
 FOOT = 40  # height of the tallest of these
 LABEL = "Share of wrong answers over share of images that are answered, the surest first"
 
@@ -36,7 +36,7 @@ def reliability_svg(bins: Sequence[ReportBin], label: str) -> str:
     parts = [*unit_square(), THIN.format(f"M{FROM_LEFT} {bottom}L{right} {FROM_TOP}")]
     for part in bins:
         x, width = FROM_LEFT + SIDE * part.low, SIDE * (part.high - part.low)
-        height = max(LEAST_WIDTH, FOOT * part.share.n / most)
+        height = max(LEAST_HEIGHT, FOOT * part.share.n / most)
         place = f'x="{x:.1f}" y="{bottom - height:.1f}" width="{width - 1:.1f}" height="{height:.1f}"'
         parts.append(f'<rect {place} fill="{VALIDATION}" fill-opacity=".25"/>')
     for part in bins:
