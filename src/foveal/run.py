@@ -73,7 +73,8 @@ class Run:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """run.json: `task`, `source`, `source_name`, `labels`, `fingerprint`, `data`, `environment`, `created`.
+        """run.json: `task`, `source`, `source_name`, `labels`, `fingerprint`, `data`, `environment`, `created`; `wish`
+        where an operating point was asked for.
 
         Raises:
             RunError: it is damaged.

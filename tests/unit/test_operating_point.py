@@ -1,7 +1,6 @@
 """From the wish to the line of `predict`: settled on validation, kept in the run, measured on test, applied."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import foveal
+from foveal.api.settling import check_wish
 from foveal.cli.commands import app
 from foveal.report import Report
 from foveal.run import Run
+from foveal.tasks import TASKS
+from foveal.wishes import Wish
 
 QUICK: dict[str, Any] = {"net": "4c3-gap-8n", "epochs": 3, "batch_size": 16}
 DIM = {"dark": 120, "light": 120}
@@ -99,13 +101,12 @@ def test_a_wish_that_means_nothing_stops_before_anything_is_trained(photos: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_no_validation_images_nothing_to_choose_on(image_folder: Callable[..., Path], tmp_path: Path) -> None:
-    image_folder({"a": 30, "b": 30}, name="images/train")
-    folder = image_folder({"a": 10, "b": 10}, name="images/test", seed=1).parent
+def test_no_validation_images_nothing_to_choose_on(photos: Path) -> None:
+    dataset = foveal.look(photos)
+    dataset = dataset.with_splits(np.full(len(dataset), "train"))
     with pytest.raises(foveal.FovealError, match="chosen on the validation images, and there are none"):
-        foveal.train(folder, risk=0.1, out=tmp_path / "run", validation=None, **QUICK)
-    run = foveal.train(folder, out=tmp_path / "run", validation=None, **QUICK)
-    assert "temperature" not in run.settled
+        check_wish(Wish(risk=0.1), TASKS["classification"], dataset)
+    check_wish(Wish(), TASKS["classification"], dataset)
 
 
 def test_a_resumed_run_settles_what_was_wished(photos: Path, tmp_path: Path, run: Run) -> None:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from foveal.answers.label import LabelPrediction
@@ -14,12 +15,14 @@ SIDE = 24
 
 def patches(seed: int, count: int, gray: bool = False) -> np.ndarray:
     """Parts of two photographs, at several scales."""
-    rng, pictures = np.random.default_rng(seed), load_sample_images().images
+    rng = np.random.default_rng(seed)
+    pictures = [Image.fromarray(picture) for picture in load_sample_images().images]
     found = []
     for _ in range(count):
-        picture, step = pictures[rng.integers(2)], int(rng.integers(1, 5))
-        y, x = (int(rng.integers(side - step * SIDE)) for side in picture.shape[:2])
-        found.append(picture[y : y + step * SIDE : step, x : x + step * SIDE : step])
+        picture, side = pictures[rng.integers(2)], int(rng.integers(2, 10)) * SIDE
+        x, y = (int(rng.integers(whole - side)) for whole in picture.size)
+        part = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, (x, y, x + side, y + side))
+        found.append(np.asarray(part))
     stacked = np.stack(found)
     return stacked.mean(axis=3, keepdims=True).astype(np.uint8) if gray else stacked
 

@@ -153,7 +153,7 @@ class Labels:
         found = dict(zip(labels, (_threshold(*column) for column in zip(probability.T, targets.T))))
         points = []
         for aim in wish.at:
-            k = list(labels).index(aim.label)
+            k = list(labels).index(aim.label or labels[0])
             known, true = ~np.isnan(targets[:, k]), targets[:, k] == 1
             points.append(aimed(probability[known, k], true[known], int(true.sum()), aim, labels[k]))
             found[labels[k]] = points[-1]["threshold"]
