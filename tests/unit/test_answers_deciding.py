@@ -146,7 +146,7 @@ def test_one_image_is_decided_as_all_are(seed: int, labels: int, quantity: str) 
         assert prediction.label in prediction.probabilities
         assert prediction.probabilities[prediction.label] == prediction.probability
         assert (prediction.label == "b") == (softmax(row / settled["temperature"])[1] >= threshold)
-        assert prediction.abstained is None
+        assert prediction.abstained is False
     test = Examples([str(i) for i in range(60)], np.zeros((60, 1, 1, 1), np.uint8), truth)
     measured = measure_labels(logits, test, test, names, 0, settled)
     said, true = answers == 1, truth == 1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted
-from foveal.answers.deciding import NO_WISH, aimed, refused, silence
+from foveal.answers.deciding import NO_WISH, aimed, refused, silence, unsure
 from foveal.answers.detections import (
     CROWD,
     FOUND_LABEL,
@@ -194,7 +194,8 @@ class Boxes:
         found = found[found[:, SCORE] >= limits[found[:, FOUND_LABEL].astype(int)]]
         found = found if geometry is None else unwarped(found, geometry)
         return BoxesPrediction(
-            tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist())
+            tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist()),
+            unsure(1.0, settled),
         )
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:

@@ -20,6 +20,7 @@ __all__ = [
     "silence",
     "temperature",
     "temperature_of",
+    "tempered",
     "unsure",
 ]
 
@@ -34,6 +35,11 @@ NO_WISH = Wish()
 def temperature_of(settled: Mapping[str, Any]) -> float:
     """That `settle` found; 1 where it found none, as in runs of before."""
     return float(settled.get("temperature", 1.0))
+
+
+def tempered(outputs: np.ndarray, settled: Mapping[str, Any]) -> np.ndarray:
+    """Outputs over the temperature, float64."""
+    return outputs.astype(np.float64) / temperature_of(settled)
 
 
 def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
@@ -159,8 +165,10 @@ def abstention(confidence: np.ndarray, right: np.ndarray, wish: Wish) -> dict[st
 
 
 def unsure(confidence: float, settled: Mapping[str, Any]) -> bool | None:
-    """Whether no answer is to be given; None where one always is."""
-    return confidence < settled["abstain"]["confidence"] if "abstain" in settled else None
+    """Whether no answer is to be given; None where nobody asked for an operating point."""
+    if "abstain" in settled:
+        return confidence < settled["abstain"]["confidence"]
+    return False if "at" in settled else None
 
 
 def silence(abstained: bool | None, reason: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from foveal.answers.deciding import (
     refused,
     silence,
     temperature,
-    temperature_of,
+    tempered,
     unsure,
 )
 from foveal.types import Geometry
@@ -131,7 +131,7 @@ class Label:
         n, settled = len(targets), {}
         if n >= FEWEST and len(labels) > 1 and np.ptp(outputs) > 0:
             settled = {"temperature": temperature(outputs, targets.astype(np.int64)), "n": n}
-        probabilities = softmax(outputs / temperature_of(settled))
+        probabilities = softmax(tempered(outputs, settled))
         for aim in wish.at if n else ():
             k = positive(aim, labels)
             true = targets == k
@@ -152,7 +152,7 @@ class Label:
         settled: Mapping[str, Any] = {},
     ) -> LabelPrediction:
         """Logits (K,) to the likeliest label, or to the one that the operating point decides for."""
-        probabilities = softmax(outputs / temperature_of(settled))
+        probabilities = softmax(tempered(outputs, settled))
         said = int(decided(outputs[None], labels, settled)[0].argmax())
         order = [int(k) for k in np.argsort(-probabilities, kind="stable")[:SHOWN]]
         order = order if said in order else [*order[:-1], said]
@@ -168,7 +168,7 @@ class Label:
 def decided(outputs: np.ndarray, labels: Sequence[str], settled: Mapping[str, Any]) -> np.ndarray:
     """(N, K) float64: the outputs over the temperature. Where an operating point decides otherwise than the likeliest
     label, its label is moved just above all others, or just below the first of them: the largest is the answer."""
-    scaled = outputs.astype(np.float64) / temperature_of(settled)
+    scaled = tempered(outputs, settled)
     for point in settled.get("at", ()):
         k = list(labels).index(point["label"])
         said = softmax(scaled)[:, k] >= point["threshold"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from foveal.answers.columns import quoted, texts_of
 from foveal.answers.deciding import FEWEST as ENOUGH
-from foveal.answers.deciding import NO_WISH, aimed, binary_temperature, refused, silence, temperature_of
+from foveal.answers.deciding import NO_WISH, aimed, binary_temperature, refused, silence, tempered, unsure
 from foveal.answers.label import NAMED, natural
 from foveal.types import Geometry
 from foveal.wishes import QUANTITIES, Wish
@@ -149,7 +149,7 @@ class Labels:
         settled: dict[str, Any] = {}
         if (~np.isnan(targets)).sum() >= ENOUGH and np.ptp(np.nan_to_num(outputs)) > 0:
             settled = {"temperature": binary_temperature(outputs, targets)}
-        probability = sigmoid(outputs / temperature_of(settled))
+        probability = sigmoid(tempered(outputs, settled))
         found = dict(zip(labels, (_threshold(*column) for column in zip(probability.T, targets.T))))
         points = []
         for aim in wish.at:
@@ -171,12 +171,11 @@ class Labels:
         settled: Mapping[str, Any] = {},
     ) -> LabelsPrediction:
         """Logits (K,) to the labels at or above their thresholds."""
-        probability = sigmoid(outputs / temperature_of(settled))
+        probability = sigmoid(tempered(outputs, settled))
         said = probability >= thresholds(labels, settled)
         order = [int(k) for k in np.argsort(-probability, kind="stable")]
-        return LabelsPrediction(
-            tuple(labels[k] for k in order if said[k]), {labels[k]: float(probability[k]) for k in order}
-        )
+        probabilities = {labels[k]: float(probability[k]) for k in order}
+        return LabelsPrediction(tuple(labels[k] for k in order if said[k]), probabilities, unsure(1.0, settled))
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`macro_auroc`: the mean over labels of how often an image that has the label scores higher than one that has

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.answers.deciding import temperature_of
+from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.label import decided, softmax
 from foveal.measure.baselines import baseline_outputs
 from foveal.measure.calibration import calibration
@@ -48,7 +48,7 @@ def measure_labels(
     )
     if not len(truth):
         return measured
-    before, after = softmax(outputs), softmax(outputs / temperature_of(settled))
+    before, after = softmax(outputs), softmax(tempered(outputs, settled))
     right, sure = outputs.argmax(axis=1) == truth, after.max(axis=1)
     one = np.s_[:, None]
     calibrated = calibration(before.max(axis=1)[one], sure[one], right[one], temperature_of(settled), seed)
@@ -154,7 +154,7 @@ def _mistakes(
     settled: Mapping[str, Any],
 ) -> tuple[Mistake, ...]:
     predicted = answers.argmax(axis=1)
-    probability = softmax(outputs / temperature_of(settled))[np.arange(len(truth)), predicted]
+    probability = softmax(tempered(outputs, settled))[np.arange(len(truth)), predicted]
     wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(-probability[wrong], kind="stable")[:MOST_MISTAKES]]
     return tuple(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.answers.deciding import temperature_of
+from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.labels import sigmoid, thresholds
 from foveal.measure.baselines import label_set_baselines
 from foveal.measure.calibration import calibration
@@ -46,12 +46,11 @@ def measure_label_sets(
     truth = test.targets.reshape(len(test.files), len(labels))
     answers = {"": (outputs, settled), **label_set_baselines(test, train, labels, seed)}
     hits = {
-        name: _Hits.of(logits / temperature_of(at), truth, thresholds(labels, at))
-        for name, (logits, at) in answers.items()
+        name: _Hits.of(tempered(logits, at), truth, thresholds(labels, at)) for name, (logits, at) in answers.items()
     }
     scores = dict(zip(hits, _scores(hits, truth, seed)))
     own = scores.pop("")
-    columns, probability = enumerate(labels), sigmoid(outputs / temperature_of(settled))
+    columns, probability = enumerate(labels), sigmoid(tempered(outputs, settled))
     known = np.where(np.isnan(truth), np.nan, 1.0)
     calibrated = None
     if (known == 1).any():
