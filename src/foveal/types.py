@@ -369,7 +369,7 @@ class Measurement:
         curves: one a label, where the answer is boxes.
         errors: kind of error to how many there are of it, where the answer is boxes.
         calibration: None where the answer has no probabilities of being right.
-        selective: None where an answer is never withheld.
+        selective: None where an answer is never withheld, or an operating point decides.
         operating: one an operating point.
         slices: the first score on parts of the images.
         unlike: share of the images that look unlike the training images; None where nothing was settled that could

@@ -33,7 +33,7 @@ def expected_calibration_error(probability: np.ndarray, right: np.ndarray, seed:
     equal width, each with the weight of its answers. Its interval is the bias-corrected bootstrap's over images. With
     few images a network that is calibrated to the hair has an ECE well above 0, and that correction is then too small;
     so the interval begins, at the latest, where chance could have added the rest (97.5 times in 100 it adds less: the
-    distance of a bin is at most its true one and that of the errors together). A nominal 95% held the truth 94 to 100
+    distance of a bin is at most its true one and that of the errors together). A nominal 95% held the truth 93 to 100
     times in 100, of 100 to 1,000 images and true values of 0 to 0.1.
 
     Source: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015;

@@ -58,7 +58,7 @@ def measure_labels(
         scores={**measured.scores, "ece": calibrated.ece},
         baselines={name: _scores(guess, truth, seed) for name, guess in guesses.items()},
         calibration=calibrated,
-        selective=selective(sure, right, settled),
+        selective=None if settled.get("at") else selective(sure, right, settled),
         operating=operating_points(settled, lambda label: _at_point(counts, list(labels).index(label), rows[label])),
     )
 

@@ -261,7 +261,9 @@ class Report(_Part):
     operating: list[ReportOperating] = Field(
         default_factory=list, description="one an operating point; empty where none was asked for"
     )
-    selective: ReportSelective | None = Field(None, description="null where an answer is never withheld")
+    selective: ReportSelective | None = Field(
+        None, description="null where an answer is never withheld, or an operating point decides"
+    )
     slices: list[ReportSlice] = Field(
         default_factory=list, description="the first score on thirds by size and by brightness, and on large groups"
     )
