@@ -5,7 +5,8 @@ recipe.json         everything that decides the result
 split.csv           which image is in which split
 history.jsonl       one line an epoch
 checkpoints/        what `resume` starts from
-settled.json        what was chosen on the validation images when training was over: thresholds, widths of intervals
+settled.json        what was chosen on the validation images when training was over: temperature, thresholds, widths of
+                    intervals, what images look like; written anew when `evaluate` is given another operating point
 weights.safetensors the trained network; there when training has finished
 looks.jsonl         one line for every time the test split was looked at
 report/             report.json, report.html and README.md, a model card
@@ -22,6 +23,7 @@ from typing import Any
 from foveal.errors import RunError
 from foveal.files import write_atomic
 from foveal.recipe import Recipe, recipe_from
+from foveal.wishes import Wish
 
 __all__ = ["CUSTOM_NET", "Run", "free_run_path"]
 
@@ -71,7 +73,8 @@ class Run:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """run.json: `task`, `source`, `source_name`, `labels`, `fingerprint`, `data`, `environment`, `created`.
+        """run.json: `task`, `source`, `source_name`, `labels`, `fingerprint`, `data`, `environment`, `created`; `wish`
+        where an operating point was asked for.
 
         Raises:
             RunError: it is damaged.
@@ -86,6 +89,11 @@ class Run:
         """The recipe, whole or not there; the one that was read before is forgotten."""
         write_atomic(self.path / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
         self.__dict__.pop("recipe", None)
+
+    @property
+    def wish(self) -> Wish:
+        """What training was to settle."""
+        return Wish.from_dict(self.info.get("wish", {}))
 
     @cached_property
     def settled(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from foveal.recipe import InputContract
 from foveal.types import Facts, Geometry, Measurement
+from foveal.wishes import Wish
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,16 @@ class Resize(Protocol):
 
 class Prediction(Protocol):
     """What a net says of one input; one plain dataclass an answer."""
+
+    @property
+    def abstained(self) -> bool | None:
+        """Whether this is no answer to rely on; None where nothing was settled that could tell."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why not; empty where it is one."""
+        ...
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, without the file's name."""
@@ -156,9 +167,23 @@ class Answer(Protocol):
         """JSON-ready: `labels`, name to number of images (empty where the answer has none), and what else there is."""
         ...
 
-    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    def check(self, wish: Wish, labels: Sequence[str]) -> None:
+        """Before anything is trained or measured for it.
+
+        Raises:
+            ValueError: the wish has no meaning here; the message says why, or what was expected and found.
+        """
+        ...
+
+    def settle(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = ...
+    ) -> dict[str, Any]:
         """What is chosen on the validation images when training is over, JSON-ready: `decode` and the measure get it.
-        Empty where there is nothing to choose, or no image."""
+        Empty where there is nothing to choose, or no image.
+
+        Args:
+            wish: one that `check` allows.
+        """
         ...
 
     def warp(self, target: Any, geometry: Geometry, height: int, width: int) -> Any:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from foveal.trust import Calibration, Operating, Selective, Slice
 
 __all__ = [
     "SPLITS",
@@ -365,6 +368,12 @@ class Measurement:
         points: one a value, where the answer is values.
         curves: one a label, where the answer is boxes.
         errors: kind of error to how many there are of it, where the answer is boxes.
+        calibration: None where the answer has no probabilities of being right.
+        selective: None where an answer is never withheld, or an operating point decides.
+        operating: one an operating point.
+        slices: the first score on parts of the images.
+        unlike: share of the images that look unlike the training images; None where nothing was settled that could
+            tell.
     """
 
     scores: dict[str, Score]
@@ -375,6 +384,11 @@ class Measurement:
     points: tuple[Points, ...] = ()
     curves: tuple[PrecisionRecall, ...] = ()
     errors: dict[str, ErrorKind] = field(default_factory=dict)
+    calibration: "Calibration | None" = None
+    selective: "Selective | None" = None
+    operating: "tuple[Operating, ...]" = ()
+    slices: "tuple[Slice, ...]" = ()
+    unlike: Score | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,7 +20,7 @@ FLOORS = {
     "readers": 1,
     "answers": 1,
 }
-GROUND = {"errors", "events", "extras", "files", "recipe", "recipes", "run", "task", "types"}
+GROUND = {"errors", "events", "extras", "files", "recipe", "recipes", "run", "task", "trust", "types", "wishes"}
 TORCH_FREE = [
     "readers",
     "answers",

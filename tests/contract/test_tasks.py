@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from foveal.report import Report
 from foveal.task import Examples, Task
 from foveal.tasks import TASKS
 from foveal.types import Geometry
+from foveal.wishes import Aim, Wish
 
 Rows = dict[str, int]
 
@@ -329,6 +331,35 @@ def test_answer_contract(task: str) -> None:
     assert set(record.headline) & set(measured.scores)
     with pytest.raises(ValueError, match=r"^expected .*found 'no such thing'"):
         answer.parse("no such thing", labels)
+
+
+def refused(record: Task, wish: Wish, labels: tuple[str, ...]) -> str:
+    try:
+        record.answer.check(wish, labels)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "wish", [Wish((Aim(None, "sensitivity", 0.5),)), Wish((Aim(None, "precision", 0.5),)), Wish(coverage=0.5)], ids=str
+)
+def test_a_wish_is_settled_and_applied_or_refused_with_a_reason(task: str, wish: Wish) -> None:
+    record, cells, labels = cells_of(task)
+    wish = replace(wish, at=tuple(replace(aim, label=labels[0]) for aim in wish.at))
+    outputs, targets = raw_outputs(record, labels, 9 * len(cells)), record.targets(cells * 9, labels)
+    if refusal := refused(record, wish, labels):
+        assert len(refusal) > 20
+        return
+    settled = record.answer.settle(outputs, targets, labels, wish)
+    assert json.loads(json.dumps(settled)) == settled
+    assert ("at" in settled) == bool(wish.at)
+    assert record.answer.decode(outputs[0], None, labels, settled).abstained in (True, False)
+    assert record.answer.decode(outputs[0], None, labels).abstained is None
+    many = examples(list(map(str, range(len(targets)))), np.zeros((len(targets), 4, 4, 1), np.uint8), targets)
+    measured = record.measure(outputs, many, many, labels, 0, settled)
+    assert [point.label for point in measured.operating] == [aim.label for aim in wish.at]
+    assert all(set(point.scores) >= {"sensitivity"} for point in measured.operating)
 
 
 def test_an_answer_that_suits_only_itself_is_found_first(task: str) -> None:

@@ -38,7 +38,7 @@ def test_agrees_with_scikit_learn(seed: int, n: int, labels: int) -> None:
     truth[0], truth[1] = 1, 0
     got = measure(outputs, truth)
     truth, said, average = truth.astype(int), (outputs >= 0).astype(int), {"average": "macro"}
-    assert list(got.scores) == ["map", "macro_auroc", "macro_f1", "micro_f1"]
+    assert list(got.scores) == ["map", "macro_auroc", "macro_f1", "micro_f1", "ece"]
     assert got.scores["map"].value == pytest.approx(average_precision_score(truth, outputs, **average))
     assert got.scores["macro_auroc"].value == pytest.approx(roc_auc_score(truth, outputs, **average))
     assert got.scores["macro_f1"].value == pytest.approx(f1_score(truth, said, **average, zero_division=0))
@@ -108,7 +108,9 @@ def test_all_right_is_not_certain() -> None:
     truth = (np.arange(12)[:, None] % [2, 3] == 0).astype(np.float32)
     got = measure(20 * truth - 10, truth)
     with_any = int((truth == 1).any(axis=1).sum())
-    for score in got.scores.values():
+    assert got.scores["ece"].value < 1e-4
+    for name in ("map", "macro_auroc", "macro_f1", "micro_f1"):
+        score = got.scores[name]
         assert (score.value, score.high, score.n, score.method) == (1, 1, 12, "wilson")
         assert score.low == wilson(with_any, with_any).low
     wrong = measure(10 - 20 * truth, truth).scores["macro_f1"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted
+from foveal.answers.deciding import NO_WISH, aimed, refused, silence, unsure
 from foveal.answers.detections import (
     CROWD,
     FOUND_LABEL,
@@ -23,6 +24,7 @@ from foveal.answers.detections import (
 )
 from foveal.answers.label import NAMED, natural
 from foveal.types import Geometry
+from foveal.wishes import Wish
 
 __all__ = ["COLUMN", "THRESHOLD", "Box", "Boxes", "BoxesPrediction", "box_thresholds", "parsed_cell"]
 
@@ -51,12 +53,18 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class BoxesPrediction:
-    """The boxes at or above the operating point of their label, the surest first."""
+    """The boxes at or above the operating point of their label, the surest first.
+
+    Args:
+        abstained, reason: as of `LabelPrediction`.
+    """
 
     boxes: tuple[Box, ...]
+    abstained: bool | None = None
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"boxes": [box.as_dict() for box in self.boxes]}
+        return {"boxes": [box.as_dict() for box in self.boxes], **silence(self.abstained, self.reason)}
 
     def __str__(self) -> str:
         counts: dict[str, int] = {}
@@ -134,9 +142,25 @@ class Boxes:
         told = {kind: dict(zip(labels, count.tolist())) for kind, count in zip(("labels", "boxes"), counts)}
         return {**told, "empty": int((~there.any(axis=1)).sum())}
 
-    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    def check(self, wish: Wish, labels: Sequence[str]) -> None:
+        """An operating point a label, of its boxes at an IoU of 0.5.
+
+        Raises:
+            ValueError: it does not say whose it is, asks for a specificity (there is no number of boxes that are not
+                there), or images are to be left without an answer.
+        """
+        silent = "an image has any number of boxes: it is those that are left out where the network is not sure of them"
+        refused(wish, labels, silence=silent, quantities=("sensitivity", "precision"))
+        for aim in wish.at:
+            if aim.label is None and len(labels) > 1:
+                raise ValueError(f"expected LABEL:{aim} where there are {len(labels)} labels, found {aim}")
+
+    def settle(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = NO_WISH
+    ) -> dict[str, Any]:
         """`thresholds`: name to the score from which on a box is shown, where F1 at an IoU of 0.5 on validation is
-        largest; 0.5 where that has fewer than five boxes of the label.
+        largest; 0.5 where that has fewer than five boxes of the label. `at`: the operating points that are wished,
+        which take their place.
 
         Args:
             outputs: (N, A, 4 + K).
@@ -145,8 +169,13 @@ class Boxes:
         if not len(targets):
             return {}
         scores, right, label, true = _judged(outputs, targets, len(labels))
-        found = [_threshold(scores[label == k], right[label == k], int(true[k])) for k in range(len(labels))]
-        return {"thresholds": dict(zip(labels, found))}
+        found = {name: _threshold(scores[label == k], right[label == k], int(true[k])) for k, name in enumerate(labels)}
+        points = []
+        for aim in wish.at:
+            k = 0 if aim.label is None else list(labels).index(aim.label)
+            points.append(aimed(scores[label == k], right[label == k], int(true[k]), aim, labels[k]))
+            found[labels[k]] = points[-1]["threshold"]
+        return {"thresholds": found, **({"at": points} if points else {})}
 
     def warp(self, target: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
         """(M, 6) as it stands in the frame; rows whose centre lies outside become NaN, the others are clipped."""
@@ -165,7 +194,8 @@ class Boxes:
         found = found[found[:, SCORE] >= limits[found[:, FOUND_LABEL].astype(int)]]
         found = found if geometry is None else unwarped(found, geometry)
         return BoxesPrediction(
-            tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist())
+            tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist()),
+            unsure(1.0, settled),
         )
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:

@@ -8,9 +8,22 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted
+from foveal.answers.deciding import (
+    FEWEST,
+    NO_WISH,
+    UNSURE,
+    abstention,
+    aimed,
+    refused,
+    silence,
+    temperature,
+    tempered,
+    unsure,
+)
 from foveal.types import Geometry
+from foveal.wishes import QUANTITIES, Aim, Wish
 
-__all__ = ["Label", "LabelPrediction", "natural", "softmax"]
+__all__ = ["Label", "LabelPrediction", "decided", "natural", "softmax"]
 
 SHOWN = 5
 NAMED = 10  # labels that a message lists
@@ -18,19 +31,24 @@ NAMED = 10  # labels that a message lists
 
 @dataclass(frozen=True, slots=True)
 class LabelPrediction:
-    """The likeliest label.
+    """The likeliest label, or the one that the operating point decides for.
 
     Args:
         probability: of `label`, 0 to 1.
-        probabilities: the likeliest labels with theirs, at most five, falling.
+        probabilities: the likeliest labels with theirs, at most five, falling; `label` is always among them.
+        abstained: whether this is no answer to rely on; None where nothing was settled that could tell.
+        reason: why not; empty where it is one.
     """
 
     label: str
     probability: float
     probabilities: dict[str, float]
+    abstained: bool | None = None
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"label": self.label, "probability": self.probability, "probabilities": self.probabilities}
+        told = {"label": self.label, "probability": self.probability, "probabilities": self.probabilities}
+        return {**told, **silence(self.abstained, self.reason)}
 
     def __str__(self) -> str:
         return f"{self.label}  {self.probability:.3f}"
@@ -90,9 +108,37 @@ class Label:
         counts = np.bincount(targets.astype(np.int64), minlength=len(labels))
         return {"labels": dict(zip(labels, counts.tolist()))}
 
-    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-        """Nothing: the likeliest label is the answer."""
-        return {}
+    def check(self, wish: Wish, labels: Sequence[str]) -> None:
+        """One operating point, or silence where the likeliest label is not likely enough.
+
+        Raises:
+            ValueError: there are several operating points, or it does not say whose it is.
+        """
+        refused(wish, labels, quantities=tuple(QUANTITIES))
+        if len(wish.at) > 1:
+            raise ValueError(
+                "an image has one label, so that only one operating point can decide, and several are given"
+            )
+        if wish.at and wish.at[0].label is None and len(labels) != 2:
+            raise ValueError(f"expected LABEL:{wish.at[0]} where there are {len(labels)} labels, found {wish.at[0]}")
+
+    def settle(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = NO_WISH
+    ) -> dict[str, Any]:
+        """`temperature`, which makes the probabilities of `n` images the likeliest ones, where there are 20 and two
+        labels; `at`, the operating point that is wished, and `abstain`, from which probability on an answer is given.
+        """
+        n, settled = len(targets), {}
+        if n >= FEWEST and len(labels) > 1 and np.ptp(outputs) > 0:
+            settled = {"temperature": temperature(outputs, targets.astype(np.int64)), "n": n}
+        probabilities = softmax(tempered(outputs, settled))
+        for aim in wish.at if n else ():
+            k = positive(aim, labels)
+            true = targets == k
+            settled["at"] = [aimed(probabilities[:, k], true, int(true.sum()), aim, labels[k])]
+        if n and wish.abstains:
+            settled["abstain"] = abstention(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets, wish)
+        return settled
 
     def warp(self, target: int, geometry: Geometry, height: int, width: int) -> int:
         """A label is the same wherever the image was moved."""
@@ -105,15 +151,36 @@ class Label:
         labels: Sequence[str],
         settled: Mapping[str, Any] = {},
     ) -> LabelPrediction:
-        """Logits (K,) to the likeliest label."""
-        probabilities = softmax(outputs)
+        """Logits (K,) to the likeliest label, or to the one that the operating point decides for."""
+        probabilities = softmax(tempered(outputs, settled))
+        said = int(decided(outputs[None], labels, settled)[0].argmax())
         order = [int(k) for k in np.argsort(-probabilities, kind="stable")[:SHOWN]]
+        order = order if said in order else [*order[:-1], said]
         shown = {labels[k]: float(probabilities[k]) for k in order}
-        return LabelPrediction(labels[order[0]], float(probabilities[order[0]]), shown)
+        silent = unsure(float(probabilities[said]), settled)
+        return LabelPrediction(labels[said], float(probabilities[said]), shown, silent, UNSURE if silent else "")
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`accuracy` of logits (N, K) against indices (N,)."""
         return {"accuracy": float((outputs.argmax(axis=1) == targets).mean())}
+
+
+def decided(outputs: np.ndarray, labels: Sequence[str], settled: Mapping[str, Any]) -> np.ndarray:
+    """(N, K) float64: the outputs over the temperature. Where an operating point decides otherwise than the likeliest
+    label, its label is moved just above all others, or just below the first of them: the largest is the answer."""
+    scaled = tempered(outputs, settled)
+    for point in settled.get("at", ()):
+        k = list(labels).index(point["label"])
+        said = softmax(scaled)[:, k] >= point["threshold"]
+        others = np.delete(scaled, k, axis=1).max(axis=1)
+        above, below = np.nextafter(others, np.inf), np.nextafter(others, -np.inf)
+        scaled[:, k] = np.where(said, np.maximum(scaled[:, k], above), np.minimum(scaled[:, k], below))
+    return scaled
+
+
+def positive(aim: Aim, labels: Sequence[str]) -> int:
+    """The index of the label whose operating point it is; of two, the second where none is named."""
+    return 1 if aim.label is None else list(labels).index(aim.label)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted, texts_of
+from foveal.answers.deciding import FEWEST as ENOUGH
+from foveal.answers.deciding import NO_WISH, aimed, binary_temperature, refused, silence, tempered, unsure
 from foveal.answers.label import NAMED, natural
 from foveal.types import Geometry
+from foveal.wishes import QUANTITIES, Wish
 
 __all__ = ["THRESHOLD", "Labels", "LabelsPrediction", "sigmoid", "thresholds"]
 
@@ -33,13 +36,17 @@ class LabelsPrediction:
     Args:
         labels: those whose probability is at or above their threshold, the likeliest first.
         probabilities: of all labels, 0 to 1, falling.
+        abstained, reason: as of `LabelPrediction`.
     """
 
     labels: tuple[str, ...]
     probabilities: dict[str, float]
+    abstained: bool | None = None
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"labels": list(self.labels), "probabilities": self.probabilities}
+        told = {"labels": list(self.labels), "probabilities": self.probabilities}
+        return {**told, **silence(self.abstained, self.reason)}
 
     def __str__(self) -> str:
         return "  ".join(f"{name} {self.probabilities[name]:.3f}" for name in self.labels) or "(none)"
@@ -117,13 +124,40 @@ class Labels:
         counts = (columns == 1).sum(axis=0), (~np.isnan(columns)).sum(axis=0)
         return {kind: dict(zip(labels, count.tolist())) for kind, count in zip(("labels", "known"), counts)}
 
-    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-        """`thresholds`: name to the probability from which on an image is said to have the label, where F1 on
-        validation is largest; 0.5 where that has fewer than five images with the label, or without."""
+    def check(self, wish: Wish, labels: Sequence[str]) -> None:
+        """An operating point a label.
+
+        Raises:
+            ValueError: it does not say whose it is, or images are to be left without an answer.
+        """
+        silent = (
+            "with several labels at once each has a yes or no of its own: a coverage or a risk of them has no meaning"
+        )
+        refused(wish, labels, silence=silent, quantities=tuple(QUANTITIES))
+        for aim in wish.at:
+            if aim.label is None:
+                raise ValueError(f"expected LABEL:{aim} where several labels may be true at once, found {aim}")
+
+    def settle(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = NO_WISH
+    ) -> dict[str, Any]:
+        """`temperature`, one for all labels, where 20 cells are known; `thresholds`: name to the probability from which
+        on an image is said to have the label, where F1 on validation is largest; 0.5 where that has fewer than five
+        images with the label, or without; `at`: the operating points that are wished, which take their place."""
         if not len(targets):
             return {}
-        found = [_threshold(*column) for column in zip(sigmoid(outputs).T, targets.T)]
-        return {"thresholds": dict(zip(labels, found))}
+        settled: dict[str, Any] = {}
+        if (~np.isnan(targets)).sum() >= ENOUGH and np.ptp(np.nan_to_num(outputs)) > 0:
+            settled = {"temperature": binary_temperature(outputs, targets)}
+        probability = sigmoid(tempered(outputs, settled))
+        found = dict(zip(labels, (_threshold(*column) for column in zip(probability.T, targets.T))))
+        points = []
+        for aim in wish.at:
+            k = list(labels).index(aim.label or labels[0])
+            known, true = ~np.isnan(targets[:, k]), targets[:, k] == 1
+            points.append(aimed(probability[known, k], true[known], int(true.sum()), aim, labels[k]))
+            found[labels[k]] = points[-1]["threshold"]
+        return {**settled, "thresholds": found, **({"at": points} if points else {})}
 
     def warp(self, target: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
         """Labels are the same wherever the image was moved."""
@@ -137,12 +171,11 @@ class Labels:
         settled: Mapping[str, Any] = {},
     ) -> LabelsPrediction:
         """Logits (K,) to the labels at or above their thresholds."""
-        probability = sigmoid(outputs)
+        probability = sigmoid(tempered(outputs, settled))
         said = probability >= thresholds(labels, settled)
         order = [int(k) for k in np.argsort(-probability, kind="stable")]
-        return LabelsPrediction(
-            tuple(labels[k] for k in order if said[k]), {labels[k]: float(probability[k]) for k in order}
-        )
+        probabilities = {labels[k]: float(probability[k]) for k in order}
+        return LabelsPrediction(tuple(labels[k] for k in order if said[k]), probabilities, unsure(1.0, settled))
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`macro_auroc`: the mean over labels of how often an image that has the label scores higher than one that has

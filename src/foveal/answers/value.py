@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted, texts_of
+from foveal.answers.deciding import NO_WISH, refused, silence
 from foveal.types import Geometry
+from foveal.wishes import Wish
 
 __all__ = ["LEVEL", "Value", "ValuePrediction", "shown"]
 
@@ -31,13 +33,17 @@ class ValuePrediction:
     Args:
         values: by name.
         intervals: by name, lower and upper bound; empty where there was too little to validate on.
+        abstained, reason: as of `LabelPrediction`.
     """
 
     values: dict[str, float]
     intervals: dict[str, tuple[float, float]]
+    abstained: bool | None = None
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"values": self.values, "intervals": {name: list(bounds) for name, bounds in self.intervals.items()}}
+        intervals = {name: list(bounds) for name, bounds in self.intervals.items()}
+        return {"values": self.values, "intervals": intervals, **silence(self.abstained, self.reason)}
 
     def __str__(self) -> str:
         return "  ".join(f"{name} {self._told(name)}" for name in self.values)
@@ -122,7 +128,17 @@ class Value:
         told = {name: {kind: float(f(column)) for kind, f in kinds.items()} for name, column in zip(labels, columns.T)}
         return {"labels": {}, "values": told}
 
-    def settle(self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    def check(self, wish: Wish, labels: Sequence[str]) -> None:
+        """No wish: a number comes with its interval, as wide for one image as for another.
+
+        Raises:
+            ValueError: something is wished.
+        """
+        refused(wish, labels, silence="a value comes with its interval, and nothing says of which images it is surer")
+
+    def settle(
+        self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = NO_WISH
+    ) -> dict[str, Any]:
         """Half the width of the interval around an answer, so that it holds the truth of `level` of all images like
         the n of validation: the ⌈(n + 1) · level⌉-th smallest absolute error (split conformal prediction). That the
         best epoch was chosen on the same images makes it a little too narrow; the test images tell by how much.

@@ -15,6 +15,7 @@ from foveal.api.beginning import begin_again, network_at_start
 from foveal.api.looking import task_and_data
 from foveal.api.measuring import report_of
 from foveal.api.preparing import Asked, Prepared, module_and_line, prepare
+from foveal.api.settling import check_wish
 from foveal.errors import RecipeError, RunError
 from foveal.events import Event, Started
 from foveal.extras import extra
@@ -23,6 +24,7 @@ from foveal.recipe import Recipe
 from foveal.run import Run, free_run_path
 from foveal.task import Task
 from foveal.types import Dataset, Progress, Reading, Source
+from foveal.wishes import Wish, wish_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,6 +89,9 @@ def training(
     save_every: float = 30.0,
     progress: Progress | None = None,
     began: float | None = None,
+    at: str | Sequence[str] = (),
+    coverage: float | None = None,
+    risk: float | None = None,
     **changes: Any,
 ) -> Iterator[Event]:
     """`train` as a generator of events, `Started` to `Finished`; closing it saves the state and stops.
@@ -99,6 +104,7 @@ def training(
     Raises:
         FovealError: as `train`, before the first event where the mistake can be known by then.
     """
+    wish = wish_of(at, coverage, risk)
     with extra("train"):
         from foveal.engine.team import join
 
@@ -114,19 +120,20 @@ def training(
                 remedy="Make the recipe first, in one process: foveal plan SOURCE --minutes M --json. Then give what "
                 "it calls `recipe` to all: --recipe recipe.json",
             )
-        at = prepare(asked)
-        network = network_at_start(at, team)
+        found = prepare(asked)
+        check_wish(wish, found.task, found.ready.dataset)
+        network = network_at_start(found, team)
         if team.lead:
-            path = _new_run(out, at)
+            path = _new_run(out, found, wish)
     path = Path(team.tell(str(path)))
-    _agree(team, at.ready.recipe, at.ready.dataset)
-    told = at.ready.plan.reasons if at.ready.plan else ()
-    notes = (*at.notes, *told, *_noted(at.ready.dataset))
-    places = at.ready.dataset, at.ready.pixels, network, at.device, save_every, notes
-    return _events(Run(path), at.task, at.ready.recipe, *places, pace=at.ready.pace)
+    _agree(team, found.ready.recipe, found.ready.dataset)
+    told = found.ready.plan.reasons if found.ready.plan else ()
+    notes = (*found.notes, *told, *_noted(found.ready.dataset))
+    places = found.ready.dataset, found.ready.pixels, network, found.device, save_every, notes
+    return _events(Run(path), found.task, found.ready.recipe, *places, pace=found.ready.pace)
 
 
-def _new_run(out: str | Path | None, at: Prepared) -> Path:
+def _new_run(out: str | Path | None, at: Prepared, wish: Wish | None) -> Path:
     """The folder of a new run, with what is known before training."""
     from foveal.data import write_split
     from foveal.engine.devices import environment
@@ -143,6 +150,8 @@ def _new_run(out: str | Path | None, at: Prepared) -> Path:
         "environment": environment(at.device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if wish:
+        info["wish"] = wish.as_dict()
     if at.start:
         info["start"] = str(at.start.path.resolve())
     if at.weights:
@@ -175,6 +184,9 @@ def train(
     device: str = "auto",
     save_every: float = 30.0,
     on_event: Callable[[Event], object] = lambda event: None,
+    at: str | Sequence[str] = (),
+    coverage: float | None = None,
+    risk: float | None = None,
     **changes: Any,
 ) -> Run:
     """Train a network on somebody's images, then measure it on the test split, once.
@@ -197,6 +209,12 @@ def train(
         device: `auto`, `cpu`, `cuda`, `mps`.
         save_every: seconds between checkpoints within an epoch.
         on_event: is shown each event, for a progress display.
+        at: an operating point, `sensitivity=0.95` of the second of two labels or `LABEL:sensitivity=0.95`, likewise
+            specificity and precision; where several labels may be true, one a label. What it takes is chosen on the
+            validation images, kept in the run, and applied by `predict`; the report says what it came to.
+        coverage: share of the images that are to be answered, those that the network is surest of; others are marked
+            `abstained`.
+        risk: share of the answers that may be wrong; what the network is less sure of is marked likewise.
         changes: fields of the recipe to change (`epochs=5, seed=1`).
 
     Raises:
@@ -206,6 +224,7 @@ def train(
     places: dict[str, Any] = {"out": out, "device": device, "save_every": save_every}
     how: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
     how["reading"] = reading
+    how |= {"at": at, "coverage": coverage, "risk": risk}
     events = training(source, task=task, recipe=recipe, minutes=minutes, net=net, **how, **places, **changes)
     return _finish(events, net, on_event)
 

@@ -1,17 +1,20 @@
 """Measuring a run on its test images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foveal.api.looking import task_and_data
+from foveal.api.settling import check_wish, settle_again
 from foveal.extras import extra
 from foveal.recipe import InputContract
 from foveal.run import Run
 from foveal.task import Examples, PixelRows, Task
-from foveal.types import Dataset, Progress
+from foveal.types import Dataset, Measurement, Progress
+from foveal.wishes import wish_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,15 +33,22 @@ def evaluate(
     progress: Progress | None = None,
     on_report: "Callable[[Report], object]" = lambda report: None,
     verb: str = "evaluate",
+    at: str | Sequence[str] = (),
+    coverage: float | None = None,
+    risk: float | None = None,
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
     Args:
+        at, coverage, risk: as for `train`: choose the run's operating point anew, on its validation images, and keep it
+            in the run in place of the one that was there, before anything is measured. `at="none"` takes it away.
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
+        RecipeError: such an operating point has no meaning for the task or its labels.
         RunError: training has not finished, or the images have changed since.
     """
+    wish = wish_of(at, coverage, risk)
     with extra("train"):
         from foveal.data import summary
         from foveal.data.cache import pixels
@@ -51,9 +61,12 @@ def evaluate(
 
     run = Run.open(run)
     record, dataset = task_and_data(run, progress)
+    check_wish(wish, record, dataset)
     device = choose_device()
     network = trained_network(run, record, device, net)
     array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
+    if wish is not None:
+        settle_again(run, wish, record, dataset, array, network, device)
     looks = run.count_look(verb)
     rows = dataset.rows("test")
     if run.recipe.epochs == 0 and not run.recipe.mirror_test:
@@ -63,13 +76,14 @@ def evaluate(
     places = record, run.recipe.input
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
+    measurement = _with_parts(measurement, run, record, dataset, rows, outputs, test)
     report = build_report(
         measurement,
         task=record,
         looks=looks,
         recipe=run.recipe.model_dump(mode="json"),
         data=summary(dataset, record),
-        settled=run.settled,
+        settled=_told(run.settled),
         environment=run.info["environment"],
         history=run.history(),
     )
@@ -83,6 +97,47 @@ def evaluate(
     }
     write_page(report, thumbnails, run.report / "report.html")
     return report
+
+
+def _with_parts(
+    measurement: Measurement,
+    run: Run,
+    task: Task,
+    dataset: Dataset,
+    rows: np.ndarray,
+    outputs: np.ndarray,
+    test: Examples,
+) -> Measurement:
+    """The measurement with the first score on parts of the test images, and the share of them that looks unlike the
+    training images."""
+    from foveal.measure.intervals import wilson
+    from foveal.measure.slices import slices
+    from foveal.readers.familiarity import strangeness
+
+    settled, name = run.settled, next((name for name in task.headline if name in measurement.scores), None)
+    strange = strangeness(test.pixels, settled) if len(rows) else None
+    share = None if strange is None else wilson(int((strange > 1).sum()), len(strange))
+    if name is None:
+        return replace(measurement, unlike=share)
+    at = name, measurement.scores[name], dataset.sizes[rows], _groups(dataset, rows)
+    parts = slices(task.measure, outputs, test, dataset.labels, run.recipe.seed, settled, *at)
+    return replace(measurement, slices=parts, unlike=share)
+
+
+def _groups(dataset: Dataset, rows: np.ndarray) -> Sequence[str | None]:
+    """Names of what the source keeps together; it is listed again only where a group is large enough to be scored."""
+    from foveal.measure.slices import FEWEST
+
+    if not len(rows) or np.bincount(dataset.groups[rows]).max() < FEWEST:
+        return [None] * len(rows)
+    named = {entry.file: entry.group for entry in dataset.source.entries()}
+    return [named.get(dataset.files[row]) for row in rows]
+
+
+def _told(settled: dict[str, Any]) -> dict[str, Any]:
+    """What a report says of it: not the hundreds of numbers of what images look like."""
+    look = settled.get("look")
+    return settled if look is None else {**settled, "look": {name: look[name] for name in ("level", "threshold", "n")}}
 
 
 def report_of(

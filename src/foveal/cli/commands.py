@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 
 from foveal.cli.options import (
     ACCEPT_LICENCE,
+    AT,
+    COVERAGE,
     DEVICE,
     GROUP,
     JSON,
@@ -19,6 +22,7 @@ from foveal.cli.options import (
     PATH,
     PATTERN,
     PRETRAINED,
+    RISK,
     RUN,
     SAVE_EVERY,
     SETTINGS,
@@ -122,6 +126,7 @@ def look(
         "foveal train cifar10 --recipe cookbook",
         "foveal train cells.zip --minutes 20",
         "foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005",
+        "foveal train xrays/ --at PNEUMONIA:sensitivity=0.95",
     )
 )
 def train(
@@ -168,6 +173,9 @@ def train(
         int | None, typer.Option(help="Stop after so many epochs without a better one on validation.")
     ] = None,
     settings: SETTINGS = None,
+    at: AT = None,
+    coverage: COVERAGE = None,
+    risk: RISK = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
     device: DEVICE = None,
     save_every: SAVE_EVERY = 30.0,
@@ -183,6 +191,7 @@ def train(
     reading = reading_of(target, path_column, split_column, group_column, target_pattern)
     begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
     places = {"out": out, "device": device or "auto", "save_every": save_every}
+    places |= {"at": at or (), "coverage": coverage, "risk": risk}
     with _uncollected(), show.working(f"looking at {source}") as progress:
         options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
         events = training(source, task=task, reading=reading, **begin, **options, **places, **changes)
@@ -243,14 +252,17 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
 @app.command(
     epilog=examples(
         "foveal evaluate runs/digits-1 --json",
+        "foveal evaluate runs/xrays-1 --at PNEUMONIA:sensitivity=0.95",
+        "foveal evaluate runs/photos-1 --coverage 0.8",
     )
 )
-def evaluate(run: RUN, as_json: JSON = False) -> None:
+def evaluate(run: RUN, at: AT = None, coverage: COVERAGE = None, risk: RISK = None, as_json: JSON = False) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     from foveal.api import evaluate
     from foveal.cli import show
 
-    report = _measured(evaluate, run, f"evaluating {run}", as_json)
+    wish = {"at": at or (), "coverage": coverage, "risk": risk}
+    report = _measured(partial(evaluate, **wish), run, f"evaluating {run}", as_json)
     show.json_object(report.as_dict()) if as_json else show.page(run)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCEPT_LICENCE",
+    "AT",
+    "COVERAGE",
     "DEVICE",
     "GROUP",
     "JSON",
@@ -21,6 +23,7 @@ __all__ = [
     "PATH",
     "PATTERN",
     "PRETRAINED",
+    "RISK",
     "RUN",
     "SAVE_EVERY",
     "SETTINGS",
@@ -46,6 +49,9 @@ def examples(*commands: str) -> str:
 
 
 NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progress", "save_every", "began"} | {
+    "at",
+    "coverage",
+    "risk",
     "reading",
     "pretrained",
     "accept_licence",
@@ -156,6 +162,34 @@ DEVICE = Annotated[
         metavar="NAME",
         help="cpu, cuda, cuda:1, mps; the best one there unless said.",
         autocompletion=completed("cpu", "cuda", "mps"),
+    ),
+]
+DECIDING = "Operating point, chosen on the validation images"
+AT = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at",
+        metavar="AIM",
+        help="sensitivity=0.95 of the second of two labels, or LABEL:sensitivity=0.95; likewise specificity and "
+        "precision; may be repeated where several labels may be true, and none takes it away.",
+        autocompletion=completed("sensitivity=", "specificity=", "precision=", "none"),
+        rich_help_panel=DECIDING,
+    ),
+]
+COVERAGE = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F",
+        help="Answer this share of the images, those that the network is surest of; mark the others as abstained.",
+        rich_help_panel=DECIDING,
+    ),
+]
+RISK = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F",
+        help="Answer as many images as leave no larger share of the answers wrong; mark the others as abstained.",
+        rich_help_panel=DECIDING,
     ),
 ]
 SAVE_EVERY = Annotated[

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
-from foveal.report import Report, columns_of, counts_of, named, number
+from foveal.report import Report, columns_of, counts_of, named, number, trust_cautions
 from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
@@ -285,6 +285,23 @@ def scores(report: Report) -> None:
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
     out.print(forms[form])
     out.print(f"{told}{', those of the labels in the report' if form == BARE else ''}", style="dim")
+    _decisions(report)
+
+
+def _decisions(report: Report) -> None:
+    """What became of an operating point, where one was asked for; and of which images it does worse."""
+    for point in report.operating:
+        scores = [f"{name} {_score(score, name)}" for name, score in point.scores.items()]
+        asked = f"{point.quantity} {point.wanted:g} of {escape(point.label)}, from {point.threshold:.3g} on"
+        out.print(f"asked for {asked}: {', '.join(scores) or 'nothing to tell it by'}", soft_wrap=True)
+    selective = report.selective
+    if selective and selective.answered and selective.wanted:
+        asked = ", ".join(f"{name} {value:g}" for name, value in selective.wanted.items())
+        error = f", wrong among these {_score(selective.error_answered, '')}" if selective.error_answered else ""
+        answered = f"answered {_score(selective.answered, '')}{error}"
+        out.print(f"asked for {asked}, from {selective.threshold:.3f} on: {answered}", soft_wrap=True)
+    for text in trust_cautions(report):
+        out.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 
 
 def _rows(report: Report, form: str) -> Table:
@@ -326,8 +343,11 @@ def answer(answer: FileAnswer) -> None:
     if answer.prediction is None:
         err.print(f"[red]{escape(printable(answer.file))}[/]: {escape(printable(answer.error or ''))}", soft_wrap=True)
         return
-    file = escape(printable(answer.file))
-    out.print(f"{file}  [bold]{escape(printable(str(answer.prediction)))}[/]", soft_wrap=True)
+    file, told = escape(printable(answer.file)), escape(printable(str(answer.prediction)))
+    if answer.prediction.abstained:
+        out.print(f"{file}  [dim]{told}[/]  [yellow]abstained:[/] {answer.prediction.reason}", soft_wrap=True)
+    else:
+        out.print(f"{file}  [bold]{told}[/]", soft_wrap=True)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from foveal.engine.infer import batch_size, forward
 from foveal.engine.scenes import check_scenes
 from foveal.errors import NetError, RunError, UnreadableImage
 from foveal.nets.layers import Network, build
+from foveal.readers.familiarity import strangeness, with_familiarity
 from foveal.recipe import Recipe
 from foveal.run import CUSTOM_NET, Run
 from foveal.task import Prediction, Task
@@ -124,12 +125,16 @@ class Predictor:
 
     def _answers(self, batch: Sequence[Prepared]) -> Iterator[Prediction | UnreadableImage]:
         arrays = [item[0] for item in batch if not isinstance(item, UnreadableImage)]
-        outputs = iter(forward(self.network, np.stack(arrays), self.device.torch) if arrays else ())
+        pixels = np.stack(arrays) if arrays else None
+        outputs = iter(() if pixels is None else forward(self.network, pixels, self.device.torch))
+        strange = None if pixels is None else strangeness(pixels, self.run.settled)
+        unlike = repeat(None) if strange is None else iter((strange > 1).tolist())
         for item in batch:
             if isinstance(item, UnreadableImage):
                 yield item
             else:
-                yield self.task.answer.decode(next(outputs), item[1], self.labels, self.run.settled)
+                prediction = self.task.answer.decode(next(outputs), item[1], self.labels, self.run.settled)
+                yield with_familiarity(prediction, next(unlike))
 
     def _taken(self, image: Image) -> str | Path | bytes | Prepared:
         """Pixels are copied at once: a camera may fill the same array with its next image."""

@@ -15,6 +15,7 @@ from foveal.engine.infer import infer
 from foveal.engine.optimise import optimizer_for
 from foveal.engine.pace import Pace
 from foveal.engine.probe import fit_output
+from foveal.engine.settle import settled_on
 from foveal.engine.state import State, checkpoint_of, restore
 from foveal.engine.steps import Steps, TrainingSet
 from foveal.engine.team import ALONE, Team
@@ -209,10 +210,11 @@ class _Training(Steps):
         return total
 
     def settled(self) -> dict[str, Any]:
-        """What the answer chooses on the validation images, with the weights as they are now."""
+        """What is chosen on the validation images, with the weights as they are now."""
         rows = self.data.validation
         outputs = self._outputs(rows) if len(rows) else np.zeros((0, self.answer.outputs(self.data.labels)), np.float32)
-        return self.answer.settle(outputs, self.data.targets[rows], self.data.labels)
+        chosen = self.answer, outputs, self.data.targets[rows], self.data.labels, self.run.wish
+        return settled_on(*chosen, self.data.pixels, self.data.train, rows)
 
     def seconds_since_save(self) -> float:
         return time.monotonic() - self.saved_at

@@ -13,6 +13,7 @@ from foveal.measure.box_baselines import box_baselines
 from foveal.measure.box_errors import box_errors
 from foveal.measure.box_matching import ALL, AREAS, Judged, judged
 from foveal.measure.intervals import SHARE, interval, resampled, wilson
+from foveal.measure.selective import operating_points
 from foveal.task import Examples
 from foveal.types import DrawnBox, Geometry, Measurement, Mistake, PrecisionRecall, Score
 
@@ -60,14 +61,21 @@ def measure_boxes(
         for name, guess in guesses.items()
     }
     (own, *columns), *others = _scores(rated, counts, seed)
+    rows = _per_label(columns, counts, labels)
     return Measurement(
         scores=own,
         baselines={name: row for name, (row, *_) in zip(guesses, others)},
-        per_label=_per_label(columns, counts, labels),
+        per_label=rows,
         mistakes=mistakes,
         curves=_curves(rated[""].precision[0, :, :, 0], counts, labels, limits),
         errors=box_errors(images, shown, len(labels)),
+        operating=operating_points(settled, lambda label: _at_point(rows[label])),
     )
+
+
+def _at_point(row: Mapping[str, Score | int]) -> dict[str, Score]:
+    found = {"sensitivity": row.get("recall"), "precision": row.get("precision")}
+    return {name: score for name, score in found.items() if isinstance(score, Score)}
 
 
 @dataclass(frozen=True, eq=False)

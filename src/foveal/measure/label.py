@@ -1,18 +1,22 @@
 """How good the `label` answer is: one true label an image against K outputs an image."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from foveal.answers.label import softmax
+from foveal.answers.deciding import temperature_of, tempered
+from foveal.answers.label import decided, softmax
 from foveal.measure.baselines import baseline_outputs
+from foveal.measure.calibration import calibration
 from foveal.measure.intervals import bootstrap, wilson
 from foveal.measure.meanings import TOP
+from foveal.measure.selective import operating_points, selective
 from foveal.task import Examples
 from foveal.types import Confusion, Measurement, Mistake, Score
 
-__all__ = ["MOST_MISTAKES", "label_scores", "measure_labels"]
+__all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "measure_labels"]
 
 MOST_MISTAKES = 24
 
@@ -25,21 +29,47 @@ def measure_labels(
     seed: int,
     settled: Mapping[str, Any] = {},
 ) -> Measurement:
-    """Scores, baselines, per label, confusion and the most confident mistakes of raw outputs (N, K).
+    """Scores, baselines, per label, confusion and the most confident mistakes of raw outputs (N, K); their calibration,
+    and what becomes of the error when the network may stay silent.
 
-    Shares have Wilson's interval, and so has F1 (see `_f1`); macro F1 has a bootstrap interval over images, drawn with
-    `seed`. Without test images there are no scores and no baselines, every support is 0 and nothing is raised.
+    Shares have Wilson's interval, and so has F1 (see `_f1`); macro F1 and ECE have a bootstrap interval over images,
+    drawn with `seed`. The answers are those of `decided`: at the operating point of `settled`, where it has one.
+    Without test images there are no scores and no baselines, every support is 0 and nothing is raised.
     """
     truth = test.targets.astype(np.int64)
-    counts = _confusion(outputs, truth, len(labels))
-    guesses = baseline_outputs(test, train, len(labels), seed) if len(truth) else {}
-    return Measurement(
-        scores=_scores(outputs, truth, seed),
-        baselines={name: _scores(guess, truth, seed) for name, guess in guesses.items()},
-        per_label=_per_label(counts, labels),
+    answers = decided(outputs, labels, settled)
+    counts = _confusion(answers, truth, len(labels))
+    rows = _per_label(counts, labels)
+    measured = Measurement(
+        scores=_scores(answers, truth, seed),
+        per_label=rows,
         confusion=Confusion(tuple(labels), tuple(tuple(row) for row in counts.tolist())),
-        mistakes=_mistakes(outputs, truth, test.files, labels),
+        mistakes=_mistakes(outputs, answers, truth, test.files, labels, settled),
     )
+    if not len(truth):
+        return measured
+    before, after = softmax(outputs), softmax(tempered(outputs, settled))
+    right, sure = outputs.argmax(axis=1) == truth, after.max(axis=1)
+    one = np.s_[:, None]
+    calibrated = calibration(before.max(axis=1)[one], sure[one], right[one], temperature_of(settled), seed)
+    guesses = baseline_outputs(test, train, len(labels), seed)
+    return replace(
+        measured,
+        scores={**measured.scores, "ece": calibrated.ece},
+        baselines={name: _scores(guess, truth, seed) for name, guess in guesses.items()},
+        calibration=calibrated,
+        selective=None if settled.get("at") else selective(sure, right, settled),
+        operating=operating_points(settled, lambda label: _at_point(counts, list(labels).index(label), rows[label])),
+    )
+
+
+def _at_point(counts: np.ndarray, k: int, row: Mapping[str, Score | int]) -> dict[str, Score]:
+    """One label against all others."""
+    others = int(counts.sum() - counts[k].sum())
+    rejected = others - int(counts[:, k].sum() - counts[k, k])
+    found = {"sensitivity": row.get("recall"), "specificity": wilson(rejected, others) if others else None}
+    found["precision"] = row.get("precision")
+    return {name: score for name, score in found.items() if isinstance(score, Score)}
 
 
 def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Score]:
@@ -49,7 +79,7 @@ def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Scor
     scores = {"accuracy": wilson(int((rank == 0).sum()), len(truth))}
     if labels > TOP:
         scores["top5_accuracy"] = wilson(int((rank < TOP).sum()), len(truth))
-    scores["macro_f1"] = _macro_f1(_confusion(outputs, truth, labels), seed)
+    scores["macro_f1"] = macro_f1(_confusion(outputs, truth, labels), seed)
     return scores
 
 
@@ -66,7 +96,8 @@ def _confusion(outputs: np.ndarray, truth: np.ndarray, labels: int) -> np.ndarra
     return np.bincount(cells, minlength=labels * labels).reshape(labels, labels)
 
 
-def _macro_f1(counts: np.ndarray, seed: int) -> Score:
+def macro_f1(counts: np.ndarray, seed: int) -> Score:
+    """Of (K, K) images by true and predicted label."""
     right, n = int(counts.trace()), int(counts.sum())
     if right in (0, n):
         # Every resample would say 0 (or 1) again, an interval of no width. Macro F1 equals accuracy here: take its.
@@ -115,9 +146,15 @@ def _f1(right: int, involved: int) -> Score:
 
 
 def _mistakes(
-    outputs: np.ndarray, truth: np.ndarray, files: Sequence[str], labels: Sequence[str]
+    outputs: np.ndarray,
+    answers: np.ndarray,
+    truth: np.ndarray,
+    files: Sequence[str],
+    labels: Sequence[str],
+    settled: Mapping[str, Any],
 ) -> tuple[Mistake, ...]:
-    predicted, probability = outputs.argmax(axis=1), softmax(outputs).max(axis=1)
+    predicted = answers.argmax(axis=1)
+    probability = softmax(tempered(outputs, settled))[np.arange(len(truth)), predicted]
     wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(-probability[wrong], kind="stable")[:MOST_MISTAKES]]
     return tuple(

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.labels import sigmoid, thresholds
 from foveal.measure.baselines import label_set_baselines
+from foveal.measure.calibration import calibration
 from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
+from foveal.measure.selective import operating_points
 from foveal.task import Examples
 from foveal.types import Measurement, Mistake, Score
 
@@ -30,7 +33,8 @@ def measure_label_sets(
     """Scores, baselines, each label on its own and the most confident mistakes of logits (N, K).
 
     A cell that is not known counts nowhere. F1, precision and recall are at the thresholds of `settled`, 0.5 where it
-    has none; a baseline has those that serve it best on the training images. What means over labels leave out: for
+    has none; a baseline has those that serve it best on the training images. `ece` is that of the probabilities of all
+    known cells, of the labels that hold and of those that do not. What means over labels leave out: for
     `map` labels without an image that has them, for `macro_auroc` also those without one that has them not, for
     `macro_f1` those that are neither true nor predicted anywhere. The four have bootstrap intervals over images, drawn
     with `seed` (a nominal 95% held the truth 92 to 98 times in 100, that of `map` 85 times where each of 20 labels has
@@ -41,16 +45,37 @@ def measure_label_sets(
         return Measurement(scores={}, per_label={name: {"support": 0, "known": 0} for name in labels})
     truth = test.targets.reshape(len(test.files), len(labels))
     answers = {"": (outputs, settled), **label_set_baselines(test, train, labels, seed)}
-    hits = {name: _Hits.of(logits, truth, thresholds(labels, at)) for name, (logits, at) in answers.items()}
+    hits = {
+        name: _Hits.of(tempered(logits, at), truth, thresholds(labels, at)) for name, (logits, at) in answers.items()
+    }
     scores = dict(zip(hits, _scores(hits, truth, seed)))
     own = scores.pop("")
-    columns = enumerate(labels)
+    columns, probability = enumerate(labels), sigmoid(tempered(outputs, settled))
+    known = np.where(np.isnan(truth), np.nan, 1.0)
+    calibrated = None
+    if (known == 1).any():
+        before, after = known * sigmoid(outputs), known * probability
+        calibrated = calibration(before, after, truth == 1, temperature_of(settled), seed)
+        own = {**own, "ece": calibrated.ece}
     return Measurement(
         scores=own,
         baselines=scores,
         per_label={name: _one_label(outputs[:, k], truth[:, k], hits[""], k) for k, name in columns},
-        mistakes=_mistakes(sigmoid(outputs), truth, hits[""].said, test.files, labels),
+        mistakes=_mistakes(probability, truth, hits[""].said, test.files, labels),
+        calibration=calibrated,
+        operating=operating_points(settled, lambda name: _at_point(truth, hits[""].said, list(labels).index(name))),
     )
+
+
+def _at_point(truth: np.ndarray, said: np.ndarray, k: int) -> dict[str, Score]:
+    """Of the images of which the label is known."""
+    true, false, told = truth[:, k] == 1, truth[:, k] == 0, said[:, k]
+    shares = {
+        "sensitivity": ((true & told).sum(), true.sum()),
+        "specificity": ((false & ~told).sum(), false.sum()),
+        "precision": ((true & told).sum(), ((true | false) & told).sum()),
+    }
+    return {name: wilson(int(right), int(of)) for name, (right, of) in shares.items() if of}
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,8 @@ SCORES: dict[str, str] = {
     "ap_large": "AP of objects whose boxes cover more than 96 × 96 pixels",
     "precision": "share of the boxes shown that are right, at an IoU of 0.5; every box counts the same",
     "recall": "share of the true boxes that the boxes shown find, at an IoU of 0.5; every box counts the same",
+    "ece": "expected calibration error: the mean distance, over 15 bins, between how sure the answers are and how many "
+    "of them are right; 0 is best",
 }
 
 PER_LABEL: dict[str, str] = {

@@ -5,6 +5,7 @@ from foveal.report.card import model_card, write_card
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page
 from foveal.report.schema import Report, build_report
+from foveal.report.trust import trust_cautions
 from foveal.report.words import columns_of, counts_of, named, number
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "named",
     "number",
     "reference_page",
+    "trust_cautions",
     "write_card",
     "write_page",
 ]

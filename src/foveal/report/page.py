@@ -26,7 +26,9 @@ from foveal.report.plots import (
     ticks,
 )
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
+from foveal.report.trust import trust_cautions, trust_of
 from foveal.report.words import columns_of, counts_of, named, number
+from foveal.wishes import QUANTITIES
 
 __all__ = ["cautions", "write_page"]
 
@@ -84,6 +86,8 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         errors=[(kind, ERROR_KINDS.get(kind, ""), row) for kind, row in report.errors.items()],
         labels=_labels(report) if report.scores and report.per_label else None,
         mistakes=_mistakes(report, images),
+        trust=trust_of(report),
+        quantities=QUANTITIES,
         samples={kind: box_sample_svg(kind) for kind in BOX_KINDS},
         meanings={**SCORES, **BASELINES},
         row_meanings={**PER_LABEL, **(PER_LABEL_OF_BOXES if report.data.boxes else {})},
@@ -147,7 +151,7 @@ def cautions(report: Report) -> list[str]:
             f"The intervals around the answers were made to hold {level:.0%} of the true values. On the test images "
             f"they held {_percent(coverage.value)}, at most {_percent(coverage.high)}: they are too narrow."
         )
-    return found
+    return [*found, *trust_cautions(report)]
 
 
 def _against(score: ReportScore, other: ReportScore, name: str, of: str) -> str | None:

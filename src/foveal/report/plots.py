@@ -12,6 +12,10 @@ from PIL import Image
 
 __all__ = [
     "BOX_KINDS",
+    "FROM_LEFT",
+    "FROM_TOP",
+    "SIDE",
+    "THIN",
     "TRAIN",
     "VALIDATION",
     "Curve",
@@ -22,8 +26,11 @@ __all__ = [
     "picture_uri",
     "precision_recall_svg",
     "scatter_svg",
+    "square",
     "thumbnail_uri",
     "ticks",
+    "told_tick",
+    "unit_square",
 ]
 
 Curve = Sequence[tuple[int, float]]
@@ -74,7 +81,7 @@ def curves_svg(title: str, train: Curve, validation: Curve, *, falling: bool) ->
     for value in values:
         _, y = at(0, value)
         parts.append(f'<g opacity=".15">{THIN.format(f"M{LEFT} {y}H{RIGHT}")}</g>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:g}" text-anchor="end">{_told(value, values)}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:g}" text-anchor="end">{told_tick(value, values)}</text>')
     for epoch in epochs:
         x, _ = at(epoch, values[0])
         parts.append(THIN.format(f"M{x} {BELOW}v4"))
@@ -126,13 +133,13 @@ def scatter_svg(name: str, truth: Sequence[float], predicted: Sequence[float], h
     for mark in marks:
         x, y = at(mark, mark).split()
         parts.append(THIN.format(f"M{x} {bottom}v4M{FROM_LEFT} {y}h-4"))
-        told = _told(mark, marks)
+        told = told_tick(mark, marks)
         parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{told}</text>')
         parts.append(f'<text x="{FROM_LEFT - 7}" y="{float(y) + 4:.1f}" text-anchor="end">{told}</text>')
     dots = "".join(f"M{at(*pair)}h0" for pair in zip(truth, predicted))
     look = f'fill="none" stroke="{VALIDATION}" stroke-opacity=".55" stroke-width="4" stroke-linecap="round"'
     parts.append(f'<path d="{dots}" {look}/>')
-    return _square(parts, "true", "predicted", f"Predicted against true {name} of {len(truth)} test images")
+    return square(parts, "true", "predicted", f"Predicted against true {name} of {len(truth)} test images")
 
 
 def precision_recall_svg(label: str, precision: Sequence[float], at: Sequence[float] | None) -> str:
@@ -144,17 +151,12 @@ def precision_recall_svg(label: str, precision: Sequence[float], at: Sequence[fl
         precision: at recalls of 0, 0.01, 0.02, …
         at: recall and precision.
     """
-    right, bottom = FROM_LEFT + SIDE, FROM_TOP + SIDE
+    bottom = FROM_TOP + SIDE
 
     def place(recall: float, value: float) -> str:
         return f"{FROM_LEFT + SIDE * recall:.1f} {bottom - SIDE * value:.1f}"
 
-    parts = [THIN.format(f"M{FROM_LEFT} {FROM_TOP}V{bottom}H{right}")]
-    for mark in (0, 0.25, 0.5, 0.75, 1):
-        x, y = place(mark, mark).split()
-        parts.append(f'<g opacity=".15">{THIN.format(f"M{FROM_LEFT} {y}H{right}M{x} {FROM_TOP}V{bottom}")}</g>')
-        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{mark:g}</text>')
-        parts.append(f'<text x="{FROM_LEFT - 7}" y="{float(y) + 4:.1f}" text-anchor="end">{mark:g}</text>')
+    parts = unit_square()
     if precision:
         line = "L".join(place(step / 100, value) for step, value in enumerate(precision))
         foot = f"L{place((len(precision) - 1) / 100, 0)}L{place(0, 0)}Z"
@@ -163,10 +165,22 @@ def precision_recall_svg(label: str, precision: Sequence[float], at: Sequence[fl
     if at is not None:
         x, y = place(*at).split()
         parts.append(f'<circle cx="{x}" cy="{y}" r="4.5" fill="{VALIDATION}"/>')
-    return _square(parts, "recall", "precision", f"Precision over recall of {label}, at an IoU of 0.5")
+    return square(parts, "recall", "precision", f"Precision over recall of {label}, at an IoU of 0.5")
 
 
-def _square(parts: Sequence[str], across: str, up: str, label: str) -> str:
+def unit_square() -> list[str]:
+    """Axes and a grid from 0 to 1, across and up."""
+    right, bottom = FROM_LEFT + SIDE, FROM_TOP + SIDE
+    parts = [THIN.format(f"M{FROM_LEFT} {FROM_TOP}V{bottom}H{right}")]
+    for mark in (0, 0.25, 0.5, 0.75, 1):
+        x, y = FROM_LEFT + SIDE * mark, bottom - SIDE * mark
+        parts.append(f'<g opacity=".15">{THIN.format(f"M{FROM_LEFT} {y:.1f}H{right}M{x:.1f} {FROM_TOP}V{bottom}")}</g>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{mark:g}</text>')
+        parts.append(f'<text x="{FROM_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{mark:g}</text>')
+    return parts
+
+
+def square(parts: Sequence[str], across: str, up: str, label: str) -> str:
     """A square panel with the names of its axes.
 
     Args:
@@ -234,7 +248,7 @@ def ticks(low: float, high: float, smallest: float = 0) -> list[float]:
     raise AssertionError
 
 
-def _told(value: float, among: Sequence[float]) -> str:
+def told_tick(value: float, among: Sequence[float]) -> str:
     """With the decimals that tell ticks apart."""
     decimals = max(0, -math.floor(math.log10(among[1] - among[0]) + ROUNDING))
     return f"{value:.{decimals}f}" if decimals <= 4 and abs(among[-1]) < 1e5 else f"{value:.2g}"

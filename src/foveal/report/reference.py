@@ -7,15 +7,20 @@ from pydantic import BaseModel
 from foveal.measure import BASELINES, ERROR_KINDS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
 from foveal.report.schema import (
     Report,
+    ReportBin,
     ReportBox,
+    ReportCalibration,
     ReportConfusion,
     ReportCurve,
     ReportData,
     ReportEpoch,
     ReportErrors,
     ReportMistake,
+    ReportOperating,
     ReportPoints,
     ReportScore,
+    ReportSelective,
+    ReportSlice,
 )
 
 __all__ = ["reference_page"]
@@ -28,6 +33,11 @@ PARTS = (
     ReportPoints,
     ReportCurve,
     ReportErrors,
+    ReportCalibration,
+    ReportBin,
+    ReportOperating,
+    ReportSelective,
+    ReportSlice,
     ReportEpoch,
     ReportData,
 )
@@ -68,7 +78,8 @@ the label is true or predicted, carried over by F1 = 2J / (1 + J); `n` counts th
 share of the images that have the label, as many as `n` (Boyd, Eng and Page 2013); for `coverage` of several values, \
 of as many images. |
 | `bootstrap` | Up to 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval \
-(Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1; on the logarithmic scale for \
+(Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1 (for `ece`, which chance \
+makes larger in a sample and larger again in each resample, the correction matters most); on the logarithmic scale for \
 errors, and for what R² leaves to 1, with Student's quantile. Many images, or labels, have fewer resamples, 200 at \
 least. Where every answer is right, or none, all resamples are equal: then the Wilson interval of accuracy is given \
 instead, or, of several labels at once and of boxes, that of a share of the images that have any. |

@@ -18,15 +18,20 @@ from foveal.types import Measurement, SplitName
 
 __all__ = [
     "Report",
+    "ReportBin",
     "ReportBox",
+    "ReportCalibration",
     "ReportConfusion",
     "ReportCurve",
     "ReportData",
     "ReportEpoch",
     "ReportErrors",
     "ReportMistake",
+    "ReportOperating",
     "ReportPoints",
     "ReportScore",
+    "ReportSelective",
+    "ReportSlice",
     "build_report",
     "printable",
 ]
@@ -112,6 +117,68 @@ class ReportErrors(_Part):
     )
 
 
+class ReportBin(_Part):
+    """The answers whose probability lies in one stretch of 0 to 1."""
+
+    low: float = Field(description="end of the stretch; not in it")
+    high: float = Field(description="end of the stretch; in it")
+    confidence: float = Field(description="mean probability of these answers")
+    share: ReportScore = Field(description="of them that are right; `n` counts answers")
+
+
+class ReportCalibration(_Part):
+    """Whether the probabilities are what they say: of answers given with 0.8, eight in ten right. Where several labels
+    may be true, an answer is the yes of a label, and right where it is true."""
+
+    temperature: float = Field(
+        description="that the outputs are divided by, chosen on the validation images; 1 where none was"
+    )
+    ece_before: ReportScore = Field(description="expected calibration error at a temperature of 1")
+    ece: ReportScore = Field(description="expected calibration error of the probabilities that `predict` gives")
+    bins_before: list[ReportBin] = Field(description="of 15 equal ones, those with an answer; at a temperature of 1")
+    bins: list[ReportBin] = Field(description="likewise, of the probabilities that `predict` gives")
+
+
+class ReportOperating(_Part):
+    """What became of an operating point."""
+
+    label: str = Field(description="whose")
+    quantity: str = Field(description="that was to be so large: `sensitivity`, `specificity` or `precision`")
+    wanted: float = Field(description="how large, at least")
+    threshold: float = Field(
+        description="on the probability of the label, or the score of its boxes; chosen on the validation images"
+    )
+    met: bool = Field(description="whether the validation images allow it; if not, the threshold is the nearest to it")
+    scores: dict[str, ReportScore] = Field(
+        description="`sensitivity`, `specificity` and `precision` on the measured images; what is not defined is absent"
+    )
+
+
+class ReportSelective(_Part):
+    """How the error falls when the network may stay silent where it is least sure."""
+
+    errors: list[float] = Field(description="share of wrong answers among the surest 1, 2, … 100 in 100 of the images")
+    error: ReportScore = Field(description="share of wrong answers among all")
+    error_at_80: ReportScore = Field(description="share of wrong answers among the surest 80 in 100 of the images")
+    threshold: float | None = Field(
+        None, description="the probability below which no answer is given; null where one always is"
+    )
+    wanted: dict[str, float] | None = Field(None, description="what it was chosen for: `coverage` or `risk`")
+    met: bool = Field(True, description="whether the validation images allow it")
+    answered: ReportScore | None = Field(None, description="share of the images that have an answer at the threshold")
+    error_answered: ReportScore | None = Field(None, description="share of wrong ones among these answers")
+
+
+class ReportSlice(_Part):
+    """The first score on a part of the images."""
+
+    kind: Literal["size", "brightness", "group"] = Field(description="what the images of the part have in common")
+    name: str = Field(description="which of the parts it is")
+    images: int = Field(description="how many there are")
+    score: ReportScore = Field(description="the first of `headline`, on these images")
+    worse: bool = Field(description="whether its interval lies wholly on the worse side of the interval of all images")
+
+
 class ReportEpoch(BaseModel):
     """One pass over the training images. Other tasks have their own (`mae`, `macro_auroc`) where `accuracy` stands."""
 
@@ -186,7 +253,22 @@ class Report(_Part):
     settled: dict[str, Any] = Field(
         default_factory=dict,
         description="what was chosen on the validation images when training was over: `thresholds` on the probability "
-        "of each label, or the `half_width` of the interval around each value that holds `level` of the true ones",
+        "of each label, or the `half_width` of the interval around each value that holds `level` of the true ones; the "
+        "`temperature` of the outputs; operating points (`at`) and the confidence from which on there is an answer "
+        "(`abstain`), where they were asked for; and `look`, how far from the training images an image may look",
+    )
+    calibration: ReportCalibration | None = Field(None, description="null where an answer has no probability")
+    operating: list[ReportOperating] = Field(
+        default_factory=list, description="one an operating point; empty where none was asked for"
+    )
+    selective: ReportSelective | None = Field(
+        None, description="null where an answer is never withheld, or an operating point decides"
+    )
+    slices: list[ReportSlice] = Field(
+        default_factory=list, description="the first score on thirds by size and by brightness, and on large groups"
+    )
+    unlike: ReportScore | None = Field(
+        None, description="share of the measured images that look unlike the training images; null where not settled"
     )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
     history: list[ReportEpoch] = Field(description="one record an epoch")

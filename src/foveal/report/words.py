@@ -13,6 +13,7 @@ SPELLED = {
     "ap50": "AP50",
     "ap75": "AP75",
     "auroc": "AUROC",
+    "ece": "ECE",
     "f1": "F1",
     "mae": "MAE",
     "map": "mAP",

@@ -1,0 +1,61 @@
+"""What a run settles on its validation images, settled anew for another wish."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveal.errors import RecipeError
+from foveal.run import Run
+from foveal.task import Task
+from foveal.types import Dataset
+from foveal.wishes import Wish
+
+if TYPE_CHECKING:
+    from foveal.engine.devices import Device
+    from foveal.nets.layers import Network
+
+__all__ = ["check_wish", "settle_again"]
+
+
+def check_wish(wish: Wish | None, task: Task, dataset: Dataset) -> None:
+    """
+    Raises:
+        RecipeError: the wish has no meaning for the task or its labels, or there are no validation images to choose on.
+    """
+    if not wish:
+        return
+    try:
+        task.answer.check(wish, dataset.labels)
+    except ValueError as error:
+        remedy = "Leave it out, or see `foveal train --help` for what --at, --coverage and --risk mean."
+        raise RecipeError(f"This cannot be done for {task.name}: {error}.", remedy=remedy) from error
+    if not len(dataset.rows("validation")):
+        raise RecipeError(
+            "An operating point is chosen on the validation images, and there are none.",
+            remedy="Hold some out with --validation 0.15, or leave out --at, --coverage and --risk.",
+        )
+
+
+def settle_again(
+    run: Run, wish: Wish, task: Task, dataset: Dataset, array: np.ndarray, network: "Network", device: "Device"
+) -> None:
+    """Choose on the validation images what the wish asks for, and write it into the run in place of what was there.
+
+    Args:
+        array: pixels of all of the dataset.
+
+    Raises:
+        RecipeError: as `check_wish`.
+    """
+    from foveal.engine.infer import infer
+    from foveal.engine.scenes import placed_targets
+    from foveal.engine.settle import settled_on
+
+    check_wish(wish, task, dataset)
+    rows = dataset.rows("validation")
+    targets = placed_targets(dataset, task, run.recipe.input) if task.answer.placed else dataset.targets
+    outputs: Any = (
+        infer(network, array, rows, device.torch) if len(rows) else np.zeros((0, task.answer.outputs(dataset.labels)))
+    )
+    found = settled_on(task.answer, outputs, targets[rows], dataset.labels, wish, array, dataset.rows("train"), rows)
+    run.write_settled(found)

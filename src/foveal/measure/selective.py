@@ -1,0 +1,66 @@
+"""What becomes of the error when a network may stay silent, and what became of an operating point."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from foveal.measure.intervals import wilson
+from foveal.trust import Operating, Selective
+from foveal.types import Score
+
+__all__ = ["PARTS", "operating_points", "selective"]
+
+PARTS = 100
+ANSWERED = 0.8
+
+
+def selective(confidence: np.ndarray, right: np.ndarray, settled: Mapping[str, Any]) -> Selective:
+    """The risk–coverage curve, and what the threshold of `settled` makes of the test images, if there is one. Images
+    of the same confidence count with the mean of their errors, whatever their order.
+
+    Source: El-Yaniv and Wiener, "On the foundations of noise-free selective classification", JMLR 11 (2010) 1605-1641;
+    Geifman and El-Yaniv, NeurIPS 2017, arXiv 1705.08500.
+
+    Args:
+        confidence: (N,) probability of the answer, N at least 1.
+        right: (N,) whether it is right.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    falling, wrong = confidence[order], (~right[order]).astype(np.float64)
+    _, which, counts = np.unique(-falling, return_inverse=True, return_counts=True)
+    summed = np.append(0.0, np.cumsum((np.bincount(which, wrong) / counts)[which]))
+    n = len(falling)
+    answered = np.maximum(1, np.round(np.arange(1, PARTS + 1) * n / PARTS).astype(np.int64))
+    some = max(1, round(ANSWERED * n))
+    found = Selective(
+        errors=tuple((summed[answered] / answered).round(6).tolist()),
+        error=wilson(float(summed[n]), n),
+        error_at_80=wilson(float(summed[some]), some),
+    )
+    if "abstain" not in settled:
+        return found
+    at = settled["abstain"]
+    given = confidence >= at["confidence"]
+    k = int(given.sum())
+    return Selective(
+        found.errors,
+        found.error,
+        found.error_at_80,
+        threshold=at["confidence"],
+        wanted={name: at[name] for name in ("coverage", "risk") if name in at},
+        met=at["met"],
+        answered=wilson(k, n),
+        error_answered=wilson(int((given & ~right).sum()), k) if k else None,
+    )
+
+
+def operating_points(settled: Mapping[str, Any], scores: Callable[[str], Mapping[str, Score]]) -> tuple[Operating, ...]:
+    """
+    Args:
+        scores: of a label: its sensitivity, specificity and precision on the test images, what of them is defined.
+    """
+    return tuple(
+        Operating(at["label"], at["quantity"], at["value"], at["threshold"], at["met"], dict(scores(at["label"])))
+        for at in settled.get("at", ())
+    )
