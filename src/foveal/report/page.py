@@ -26,7 +26,7 @@ from foveal.report.plots import (
     ticks,
 )
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
-from foveal.report.words import columns_of, counts_of, named, number
+from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
 
 __all__ = ["write_page"]
 
@@ -132,6 +132,8 @@ def _cautions(report: Report) -> list[str]:
     if score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
         cautions.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
+    if told := words_on_looks(report):
+        cautions.append(told)
     if report.looks > 1:
         cautions.append(
             f"The test split has been looked at {report.looks} times. Every look that leads to a change makes the "
