@@ -9,10 +9,10 @@ from foveal.answers.label import softmax
 from foveal.measure.baselines import baseline_outputs
 from foveal.measure.intervals import bootstrap, wilson
 from foveal.measure.meanings import TOP
-from foveal.task import Examples
+from foveal.task import Examples, Rated
 from foveal.types import Confusion, Measurement, Mistake, Score
 
-__all__ = ["MOST_MISTAKES", "label_scores", "measure_labels"]
+__all__ = ["MOST_MISTAKES", "label_scores", "measure_labels", "rate_labels"]
 
 MOST_MISTAKES = 24
 
@@ -40,6 +40,26 @@ def measure_labels(
         confusion=Confusion(tuple(labels), tuple(tuple(row) for row in counts.tolist())),
         mistakes=_mistakes(outputs, truth, test.files, labels),
     )
+
+
+def rate_labels(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
+    """Of raw outputs (N, K): accuracy and top-5 accuracy, shares of the images, and macro F1; of a label recall, a
+    share of its images, and F1."""
+    truth, rank = test.targets.astype(np.int64), _rank(outputs, test.targets.astype(np.int64))
+    numbers, right = np.arange(len(labels))[:, None], rank == 0
+    true, called = truth == numbers, outputs.argmax(axis=1) == numbers  # (K, N)
+    shares = {"accuracy": right, **({"top5_accuracy": rank < TOP} if len(labels) > TOP else {})}
+    columns = [part.astype(np.float64) for part in (true & called, true, called)]
+
+    def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        hits, there, said = (part @ weights for part in columns)  # (K, R)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            counted = {name: share @ weights / weights.sum(axis=0) for name, share in shares.items()}
+            f1 = 2 * hits / (there + said)
+            macro = np.nansum(f1, axis=0) / np.isfinite(f1).sum(axis=0)
+            return {**counted, "macro_f1": macro}, {"recall": hits / there, "f1": f1}
+
+    return Rated((~right).astype(np.float64), under, shares, {"recall": np.where(true, right, np.nan)})
 
 
 def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Score]:

@@ -10,10 +10,10 @@ from foveal.answers.value import shown
 from foveal.measure.baselines import value_baselines
 from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES
-from foveal.task import Examples
+from foveal.task import Examples, Rated
 from foveal.types import Measurement, Mistake, Points, Score
 
-__all__ = ["measure_values"]
+__all__ = ["measure_values", "rate_values"]
 
 QUANTITIES = {"mae": ERROR, "rmse": ERROR, "r2": R_SQUARED, "median_error": ERROR}
 MOST_POINTS = 2000  # of a value
@@ -57,6 +57,23 @@ def measure_values(
         mistakes=_mistakes(outputs.reshape(shape), truth, test.files, labels),
         points=_points(outputs.reshape(shape), truth, labels, half, seed),
     )
+
+
+def rate_values(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
+    """Of outputs (N, K): the scores of `QUANTITIES`, together and of each value."""
+    shape = len(test.files), len(labels)
+    truth = test.targets.reshape(shape).astype(np.float64)
+    errors = _Errors.of(outputs.reshape(shape), truth)
+    spread = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0) if len(labels) > 1 else np.ones(1)
+    defined = np.isfinite(errors.under(np.ones((shape[0], 1)))[..., 0])  # (4, K)
+
+    def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        counted = weights.sum(axis=0)
+        drawn = errors.under(weights * (len(weights) / np.where(counted > 0, counted, np.nan)))
+        named = [(name, part, own) for name, part, own in zip(QUANTITIES, drawn, defined) if own.any()]
+        return {name: part[own].mean(axis=0) for name, part, own in named}, {name: part for name, part, _ in named}
+
+    return Rated((errors.size / spread).mean(axis=1), under)
 
 
 @dataclass(frozen=True, eq=False)
