@@ -281,8 +281,7 @@ class Rated:
         wrong: (N,) how wrong the answer to each image is, 0 where it is right: 1 for one label, otherwise how many
             labels or boxes are wrong; of values the absolute error, of several the mean in units of their spread.
         under: where image i counts weights[i, r] times, (N, R) float64 whole numbers: name to (R,) scores, named as the
-            measure's and the headline first; and likewise (K, R) of each label. NaN where not defined, and where no
-            image counts.
+            measure's and the headline first; and likewise (K, R) of each label. NaN where not defined.
         shares: those of the scores that are a plain share of the images, as (N,) bool: whether an image counts for it.
         label_shares: likewise of the scores of a label, (K, N) float: 1 counts for it, 0 against it, NaN not at all.
     """

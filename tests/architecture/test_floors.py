@@ -20,7 +20,7 @@ FLOORS = {
     "readers": 1,
     "answers": 1,
 }
-GROUND = {"errors", "events", "extras", "files", "recipe", "recipes", "run", "task", "types"}
+GROUND = {"errors", "events", "extras", "files", "looks", "recipe", "recipes", "run", "series", "task", "types"}
 TORCH_FREE = [
     "readers",
     "answers",
@@ -28,9 +28,11 @@ TORCH_FREE = [
     "errors",
     "events",
     "files",
+    "looks",
     "recipe",
     "recipes",
     "run",
+    "series",
     "task",
     "tasks",
     "api",
@@ -87,5 +89,5 @@ def test_nothing_is_pickled() -> None:
 def test_public_names_resolve() -> None:
     import foveal
 
-    assert len(foveal.__all__) <= 20
+    assert len(foveal.__all__) <= 24
     assert all(getattr(foveal, name) is not None for name in foveal.__all__)

@@ -68,8 +68,7 @@ def rate_values(outputs: np.ndarray, test: Examples, labels: Sequence[str], sett
     defined = np.isfinite(errors.under(np.ones((shape[0], 1)))[..., 0])  # (4, K)
 
     def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        counted = weights.sum(axis=0)
-        drawn = errors.under(weights * (len(weights) / np.where(counted > 0, counted, np.nan)))
+        drawn = errors.under(weights)
         named = [(name, part, own) for name, part, own in zip(QUANTITIES, drawn, defined) if own.any()]
         return {name: part[own].mean(axis=0) for name, part, own in named}, {name: part for name, part, _ in named}
 
@@ -97,8 +96,8 @@ class _Errors:
         return cls(size, centered, np.argsort(size, axis=0, kind="stable"))
 
     def under(self, weights: np.ndarray) -> np.ndarray:
-        """(4, K, R) `QUANTITIES` where image i counts weights[i, r] times, N in all; NaN where not defined."""
-        count = len(weights)
+        """(4, K, R) `QUANTITIES` where image i counts weights[i, r] times; NaN where not defined."""
+        count = weights.sum(axis=0)
         squared = (self.size**2).T @ weights / count
         variance = (self.truth**2).T @ weights / count - (self.truth.T @ weights / count) ** 2
         least = ALIKE * (self.truth**2).mean(axis=0)[:, None]
@@ -107,7 +106,7 @@ class _Errors:
         return np.stack([self.size.T @ weights / count, np.sqrt(squared), explained, self._median(weights)])
 
     def _median(self, weights: np.ndarray) -> np.ndarray:
-        half, medians = len(weights) / 2, np.empty((self.size.shape[1], weights.shape[1]))
+        half, medians = weights.sum(axis=0) / 2, np.empty((self.size.shape[1], weights.shape[1]))
         for k, order in enumerate(self.order.T):
             rising, summed = self.size[order, k], np.cumsum(weights[order], axis=0)
             medians[k] = (rising[(summed < half).sum(axis=0)] + rising[(summed <= half).sum(axis=0)]) / 2
