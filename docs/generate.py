@@ -25,7 +25,7 @@ import foveal
 from foveal.cli.commands import app
 from foveal.recipe import InputContract, Recipe
 from foveal.recipes import RECIPES
-from foveal.report import reference_page
+from foveal.report import reference_page, studies_page
 
 __all__ = ["main", "reference_pages", "wrong_figures"]
 
@@ -62,6 +62,7 @@ def reference_pages() -> dict[Path, str]:
         REFERENCE / "python.md": _python(),
         REFERENCE / "recipe.md": _recipes(),
         REFERENCE / "report.md": reference_page(),
+        REFERENCE / "comparison.md": studies_page(),
     }
 
 

@@ -13,15 +13,17 @@ FolderMaker = Callable[..., Path]
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Nothing is read from, or left in, the user's cache."""
+    """Nothing is read from, or left in, the user's cache and what Foveal remembers for them."""
     path = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("FOVEAL_CACHE")
-    os.environ["FOVEAL_CACHE"] = str(path)
+    ours = {"FOVEAL_CACHE": str(path), "FOVEAL_STATE": str(tmp_path_factory.mktemp("state"))}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
     yield path
-    if before is None:
-        del os.environ["FOVEAL_CACHE"]
-    else:
-        os.environ["FOVEAL_CACHE"] = before
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,28 @@
 """From your own images to a convolutional network you understand and can ship.
 
-The verbs are `look`, `plan`, `train`, `resume`, `evaluate`, `predict`, `load` and `describe`, as on the command line.
+The verbs are `look`, `plan`, `train`, `repeat`, `resume`, `evaluate`, `compare`, `curve`, `predict`, `load` and
+`describe`, as on the command line.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foveal.api import describe, evaluate, load, look, plan, predict, resume, resuming, train, training
+    from foveal.api import (
+        compare,
+        curve,
+        describe,
+        evaluate,
+        load,
+        look,
+        plan,
+        predict,
+        repeat,
+        resume,
+        resuming,
+        train,
+        training,
+    )
     from foveal.engine.predictor import Predictor
     from foveal.errors import FovealError
     from foveal.recipe import InputContract, Recipe
@@ -26,12 +41,15 @@ __all__ = [
     "Report",
     "Run",
     "Score",
+    "compare",
+    "curve",
     "describe",
     "evaluate",
     "load",
     "look",
     "plan",
     "predict",
+    "repeat",
     "resume",
     "resuming",
     "train",

@@ -22,6 +22,7 @@ from typing import Any
 
 from foveal.errors import RunError
 from foveal.files import write_atomic
+from foveal.looks import Looks, looks_at, note_look
 from foveal.recipe import Recipe, recipe_from
 from foveal.wishes import Wish
 
@@ -48,6 +49,11 @@ class Run:
             return path
         path = Path(path)
         if not (path / "run.json").is_file():
+            if (path / "series.json").is_file():
+                raise RunError(
+                    f"{path} is a series of trainings, and one run was expected.",
+                    remedy=f"Name one of them: {path / '1'}",
+                )
             found = "an empty or unrelated folder" if path.is_dir() else "a file" if path.exists() else "nothing"
             raise RunError(
                 f"Expected a run (a folder with run.json) at {path}, found {found}.",
@@ -125,10 +131,17 @@ class Run:
         return len(_whole_lines(self.path / "looks.jsonl"))
 
     def count_look(self, verb: str) -> int:
-        """Count one more look, before it is taken: a look that crashed was a look. Returns the count."""
+        """Count one more look, here and among those of all runs on these images, before it is taken: a look that
+        crashed was a look. Returns the run's own count."""
         with (self.path / "looks.jsonl").open("a") as file:
             file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "verb": verb}) + "\n")
+        if (self.path / "run.json").is_file():
+            note_look(self.info["fingerprint"], self.path, verb)
         return self.looks()
+
+    def all_looks(self) -> Looks | None:
+        """By all runs of this user on this machine at test images of the same set; None where that is not known."""
+        return looks_at(self.info["fingerprint"])
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

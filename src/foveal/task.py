@@ -1,7 +1,7 @@
 """A task is a record: reader × answer × head, and how it is measured. The contracts are the four protocols here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,6 +22,8 @@ __all__ = [
     "Measure",
     "PixelRows",
     "Prediction",
+    "Rate",
+    "Rated",
     "Reader",
     "Resize",
     "Task",
@@ -297,6 +299,33 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Rated:
+    """One network's answers beside the truth, laid out to be scored again for every resample of the N images.
+
+    Args:
+        wrong: (N,) how wrong the answer to each image is, 0 where it is right: 1 for one label, otherwise how many
+            labels or boxes are wrong; of values the absolute error, of several the mean in units of their spread.
+        under: where image i counts weights[i, r] times, (N, R) float64 whole numbers: name to (R,) scores, named as the
+            measure's and the headline first; and likewise (K, R) of each label. NaN where not defined.
+        shares: those of the scores that are a plain share of the images, as (N,) bool: whether an image counts for it.
+        label_shares: likewise of the scores of a label, (K, N) float: 1 counts for it, 0 against it, NaN not at all.
+    """
+
+    wrong: np.ndarray
+    under: "Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]"
+    shares: Mapping[str, np.ndarray] = field(default_factory=dict)
+    label_shares: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Rate(Protocol):
+    """Raw outputs (N, …) on the test examples, at least one, to what can be scored again."""
+
+    def __call__(
+        self, outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = ...
+    ) -> Rated: ...
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """One task: everything that differs from another task is a field here.
 
@@ -317,6 +346,7 @@ class Task:
     answer: Answer
     head: HeadFactory
     measure: Measure
+    rate: Rate
     kept_together: str
     recipe: str
     headline: tuple[str, ...]

@@ -20,7 +20,10 @@ FLOORS = {
     "readers": 1,
     "answers": 1,
 }
-GROUND = {"errors", "events", "extras", "files", "recipe", "recipes", "run", "task", "trust", "types", "wishes"}
+GROUND = {
+    *("errors", "events", "extras", "files", "looks", "recipe", "recipes", "run", "series", "task", "trust", "types"),
+    "wishes",
+}
 TORCH_FREE = [
     "readers",
     "answers",
@@ -28,9 +31,11 @@ TORCH_FREE = [
     "errors",
     "events",
     "files",
+    "looks",
     "recipe",
     "recipes",
     "run",
+    "series",
     "task",
     "tasks",
     "api",
@@ -87,5 +92,5 @@ def test_nothing_is_pickled() -> None:
 def test_public_names_resolve() -> None:
     import foveal
 
-    assert len(foveal.__all__) <= 20
+    assert len(foveal.__all__) <= 24
     assert all(getattr(foveal, name) is not None for name in foveal.__all__)

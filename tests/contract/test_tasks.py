@@ -362,6 +362,69 @@ def test_a_wish_is_settled_and_applied_or_refused_with_a_reason(task: str, wish:
     assert all(set(point.scores) >= {"sensitivity"} for point in measured.operating)
 
 
+def test_what_is_rated_is_what_is_measured(task: str) -> None:
+    record, cells, labels = cells_of(task)
+    targets = record.targets(cells * 8, labels)
+    outputs, count = raw_outputs(record, labels, len(targets)), len(targets)
+    settled = record.answer.settle(outputs, targets, labels)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
+    test = examples([str(k) for k in range(count)], pixels, targets)
+    measured = record.measure(outputs, test, test, labels, 0, settled)
+    rated = record.rate(outputs, test, labels, settled)
+    scores, columns = rated.under(np.ones((count, 1)))
+    assert next(iter(scores)) == record.headline[0]
+    assert {name: float(value[0]) for name, value in scores.items() if np.isfinite(value[0])} == pytest.approx(
+        {name: measured.scores[name].value for name in scores if name in measured.scores}
+    )
+    for name, column in columns.items():
+        for label, value in zip(labels, column[:, 0], strict=True):
+            score = measured.per_label[label].get(name)
+            assert np.isnan(value) if score is None else value == pytest.approx(score.value)  # pyright: ignore
+    assert rated.wrong.shape == (count,)
+    assert (rated.wrong >= 0).all()
+
+    # Images that count twice are images that are there twice.
+    weights = np.random.default_rng(1).integers(0, 3, count)
+    rows = np.repeat(np.arange(count), weights)
+    again = record.rate(outputs[rows], examples(["?"] * len(rows), pixels[rows], targets[rows]), labels, settled)
+    counted, repeated = rated.under(weights[:, None].astype(np.float64)), again.under(np.ones((len(rows), 1)))
+    for part, other in zip(counted, repeated):
+        for name in part:
+            np.testing.assert_allclose(part[name], other[name], rtol=1e-9, err_msg=name)
+
+
+def test_two_networks_are_compared(task: str, source: Path, tmp_path: Path) -> None:
+    recipe = with_what(task, QUICK)
+    runs = [
+        foveal.train(source, task=task, out=tmp_path / name, **recipe, patience=k) for k, name in ((1, "a"), (2, "b"))
+    ]
+    networks = foveal.compare(*runs).networks
+    assert networks.words == "The two networks give every test image the same answer."
+    other = foveal.train(source, task=task, out=tmp_path / "c", **{**recipe, "epochs": 4})
+    found = foveal.compare(runs[0], other)
+    networks = found.networks
+    assert networks.headline[0] == TASKS[task].headline[0]
+    for run, side in ((runs[0], "first"), (other, "second")):
+        report = Report.read(run.report / "report.json")
+        for name in networks.headline:
+            assert getattr(networks.scores[name], side) == pytest.approx(report.scores[name].value, abs=1e-6)
+    for score in (*networks.scores.values(), *networks.per_label.values()):
+        assert score.low <= score.value <= score.high
+        assert 0 <= score.p <= 1
+    assert networks.looks == [3, 2]
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_a_learning_curve(task: str, source: Path, tmp_path: Path) -> None:
+    recipe = {name: value for name, value in with_what(task, QUICK).items() if name != "save_every"}
+    found = foveal.curve(source, task=task, shares=(0.4, 0.6, 0.8, 1.0), repeats=1, out=tmp_path / "curve", **recipe)
+    assert found.score == TASKS[task].headline[0]
+    assert len(found.points) == 4
+    assert all(one.low <= one.score <= one.high for one in found.expected)
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert (tmp_path / "curve" / "curve.html").is_file()
+
+
 def test_an_answer_that_suits_only_itself_is_found_first(task: str) -> None:
     cells, columns = CELLS[task]
     repeated = cells * 3

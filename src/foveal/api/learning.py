@@ -22,6 +22,7 @@ from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
 from foveal.recipe import Recipe
 from foveal.run import Run, free_run_path
+from foveal.series import is_series
 from foveal.task import Task
 from foveal.types import Dataset, Progress, Reading, Source
 from foveal.wishes import Wish, wish_of
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Net = str | Sequence[Layer] | nn.Module
 
-__all__ = ["plan", "resume", "resuming", "train", "training"]
+__all__ = ["new_run", "plan", "refuse_taken", "resume", "resuming", "train", "training"]
 
 
 def plan(
@@ -113,7 +114,7 @@ def training(
     team, path = join(), Path()
     with team.after_lead():
         if team.lead:
-            _refuse_taken(out)
+            refuse_taken(out)
         if team.size > 1 and minutes is not None:
             raise RecipeError(
                 "The minutes are those of one process on its own: several cannot measure the machine together.",
@@ -124,7 +125,7 @@ def training(
         check_wish(wish, found.task, found.ready.dataset)
         network = network_at_start(found, team)
         if team.lead:
-            path = _new_run(out, found, wish)
+            path = new_run(out, found, wish)
     path = Path(team.tell(str(path)))
     _agree(team, found.ready.recipe, found.ready.dataset)
     told = found.ready.plan.reasons if found.ready.plan else ()
@@ -133,7 +134,7 @@ def training(
     return _events(Run(path), found.task, found.ready.recipe, *places, pace=found.ready.pace)
 
 
-def _new_run(out: str | Path | None, at: Prepared, wish: Wish | None) -> Path:
+def new_run(out: str | Path | None, at: Prepared, wish: Wish | None = None) -> Path:
     """The folder of a new run, with what is known before training."""
     from foveal.data import write_split
     from foveal.engine.devices import environment
@@ -164,7 +165,7 @@ def _new_run(out: str | Path | None, at: Prepared, wish: Wish | None) -> Path:
         write_atomic(folder / "run.json", json.dumps(info, indent=2) + "\n")
         write_split(dataset, folder / "split.csv")
 
-    _refuse_taken(path)
+    refuse_taken(path)
     write_folder(path, fill)
     return path
 
@@ -344,7 +345,7 @@ def _noted(dataset: Dataset) -> tuple[str, ...]:
     return (f"among the images: {told}; foveal look {shlex.quote(dataset.source.spec)} names them",) if told else ()
 
 
-def _refuse_taken(out: str | Path | None) -> None:
+def refuse_taken(out: str | Path | None) -> None:
     """
     Raises:
         RunError: something is at `out` already; an empty folder is taken away.
@@ -355,6 +356,6 @@ def _refuse_taken(out: str | Path | None) -> None:
         path.rmdir()
         return
     remedy = "Choose another --out."
-    if (path / "run.json").is_file():
+    if (path / "run.json").is_file() or is_series(path):
         remedy = f"Choose another --out, or go on with it: foveal resume {path}"
     raise RunError(f"{path} is already there, and nothing is overwritten.", remedy=remedy)

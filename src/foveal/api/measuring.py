@@ -19,9 +19,10 @@ from foveal.wishes import wish_of
 if TYPE_CHECKING:
     from torch import nn
 
+    from foveal.engine.devices import Device
     from foveal.report import Report
 
-__all__ = ["evaluate", "examples", "report_of"]
+__all__ = ["answers", "evaluate", "examples", "report_of"]
 
 THUMBNAIL_SIDE, SCENE_SIDE = 128, 400  # pixels; the larger one where boxes are drawn over it
 
@@ -53,10 +54,7 @@ def evaluate(
         from foveal.data import summary
         from foveal.data.cache import pixels
         from foveal.engine.devices import choose_device
-        from foveal.engine.infer import infer
         from foveal.engine.predictor import trained_network
-        from foveal.engine.probe import outputs_from
-        from foveal.engine.steps import pixels_key
         from foveal.report import build_report, write_card, write_page
 
     run = Run.open(run)
@@ -69,10 +67,7 @@ def evaluate(
         settle_again(run, wish, record, dataset, array, network, device)
     looks = run.count_look(verb)
     rows = dataset.rows("test")
-    if run.recipe.epochs == 0 and not run.recipe.mirror_test:
-        outputs = outputs_from(network, array, pixels_key(dataset, run.recipe.input), rows, device)
-    else:
-        outputs = infer(network, array, rows, device.torch)
+    outputs = _outputs(run, network, dataset, array, rows, device)
     places = record, run.recipe.input
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
@@ -86,6 +81,7 @@ def evaluate(
         settled=_told(run.settled),
         environment=run.info["environment"],
         history=run.history(),
+        all_looks=run.all_looks(),
     )
     report.write(run.report)
     on_report(report)
@@ -163,6 +159,42 @@ def report_of(
         on_report(report)
         return report
     return evaluate(run, net=net, progress=progress, on_report=on_report, verb="train")
+
+
+def answers(
+    run: Run,
+    task: Task,
+    dataset: Dataset,
+    rows: np.ndarray,
+    net: "nn.Module | None" = None,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, Examples]:
+    """Raw outputs of a finished run's network on some rows of its dataset, and those rows as a measure sees them.
+
+    Raises:
+        RunError: training has not finished.
+    """
+    with extra("train"):
+        from foveal.data.cache import pixels
+        from foveal.engine.devices import choose_device
+        from foveal.engine.predictor import trained_network
+
+    device = choose_device()
+    network = trained_network(run, task, device, net)
+    array = pixels(dataset, task.reader, run.recipe.input, progress=progress)
+    return _outputs(run, network, dataset, array, rows, device), examples(dataset, array, rows, task, run.recipe.input)
+
+
+def _outputs(
+    run: Run, network: Any, dataset: Dataset, array: np.ndarray, rows: np.ndarray, device: "Device"
+) -> np.ndarray:
+    from foveal.engine.infer import infer
+    from foveal.engine.probe import outputs_from
+    from foveal.engine.steps import pixels_key
+
+    if run.recipe.epochs == 0 and not run.recipe.mirror_test:
+        return outputs_from(network, array, pixels_key(dataset, run.recipe.input), rows, device)
+    return infer(network, array, rows, device.torch)
 
 
 def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, contract: InputContract) -> Examples:

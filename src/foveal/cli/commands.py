@@ -1,14 +1,14 @@
 """One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from foveal.cli.loading import uncollected as _uncollected
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
@@ -36,6 +36,7 @@ from foveal.cli.options import (
     reading_of,
     settings_of,
 )
+from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
 __all__ = ["app"]
 
@@ -127,6 +128,7 @@ def look(
         "foveal train cells.zip --minutes 20",
         "foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005",
         "foveal train xrays/ --at PNEUMONIA:sensitivity=0.95",
+        "foveal train photos/ --epochs 30 --repeats 5",
     )
 )
 def train(
@@ -176,14 +178,24 @@ def train(
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Train N times, with the seeds SEED, SEED + 1, … and the same division of the images, and say how far "
+            "the seed moves the scores; each takes its own time (and its own --minutes).",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
     device: DEVICE = None,
     save_every: SAVE_EVERY = 30.0,
     as_json: JSON = False,
 ) -> None:
     """Train a network on your images, then measure it once on the test images kept aside."""
-    from foveal.api import training
+    from foveal.api import begin_repeats, training, trainings
     from foveal.cli import BEGAN, show
+    from foveal.cli.several import train_series
 
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     flags["weights"] = str(weights) if weights else None
@@ -194,8 +206,12 @@ def train(
     places |= {"at": at or (), "coverage": coverage, "risk": risk}
     with _uncollected(), show.working(f"looking at {source}") as progress:
         options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
-        events = training(source, task=task, reading=reading, **begin, **options, **places, **changes)
-    _train(events, as_json)
+        asked = {"task": task, "reading": reading, **begin, **options, **places, **changes}
+        series, events = begin_repeats(source, repeats, **asked) if repeats else (None, training(source, **asked))
+    if series is None:
+        _train(events, as_json)
+    else:
+        train_series(series, trainings(series, events, device=device, save_every=save_every), as_json)
 
 
 @app.command(
@@ -240,10 +256,20 @@ def plan(
     )
 )
 def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_json: JSON = False) -> None:
-    """Go on with a run that was stopped or killed; the result is the one it would have had."""
-    from foveal.api import resuming
+    """Go on with a run, a series of repeats or a learning curve that was stopped or killed; the result is the one it
+    would have had."""
+    from foveal.api import is_curve, resuming, trainings
     from foveal.cli import show
+    from foveal.cli.several import go_on_with_curve, train_series
+    from foveal.series import Series, is_series
 
+    if is_curve(run):
+        go_on_with_curve(run, as_json, device=device)
+        return
+    if is_series(run):
+        series = Series.open(run)
+        train_series(series, trainings(series, device=device, save_every=save_every), as_json)
+        return
     with _uncollected(), show.working(f"opening {run}") as progress:
         events = resuming(run, device=device, save_every=save_every, progress=progress)
     _train(events, as_json)
@@ -264,6 +290,10 @@ def evaluate(run: RUN, at: AT = None, coverage: COVERAGE = None, risk: RISK = No
     wish = {"at": at or (), "coverage": coverage, "risk": risk}
     report = _measured(partial(evaluate, **wish), run, f"evaluating {run}", as_json)
     show.json_object(report.as_dict()) if as_json else show.page(run)
+
+
+app.command(epilog=COMPARE)(compare)
+app.command(epilog=CURVE)(curve)
 
 
 @app.command(
@@ -357,18 +387,6 @@ def describe(
 
     description = describe(net, size=_size(size), outputs=outputs, task=task)
     show.json_object(description.as_dict()) if as_json else show.description(description)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """What is imported and loaded inside stays for good. The garbage collector would walk all that torch makes again
-    and again, and once more at exit: 2.7 s of processor time for `import torch` and out again, 2.1 s so."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _train(events: Any, as_json: bool) -> None:

@@ -56,6 +56,9 @@ NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progr
     "pretrained",
     "accept_licence",
     "start",
+    "shares",
+    "repeats",
+    "reach",
 }
 NETS = ("cookbook", "lenet5", "vgg-small", "resnet9", "detector", "ssdlite")
 SOURCE = Annotated[

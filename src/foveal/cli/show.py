@@ -18,7 +18,7 @@ from rich.table import Table
 
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
-from foveal.report import Report, columns_of, counts_of, named, number, trust_cautions
+from foveal.report import Report, columns_of, counts_of, named, number, trust_cautions, words_on_looks
 from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
@@ -285,6 +285,8 @@ def scores(report: Report) -> None:
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
     out.print(forms[form])
     out.print(f"{told}{', those of the labels in the report' if form == BARE else ''}", style="dim")
+    if looked := words_on_looks(report):
+        out.print(looked, style="dim")
     _decisions(report)
 
 

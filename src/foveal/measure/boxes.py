@@ -14,10 +14,10 @@ from foveal.measure.box_errors import box_errors
 from foveal.measure.box_matching import ALL, AREAS, Judged, judged
 from foveal.measure.intervals import SHARE, interval, resampled, wilson
 from foveal.measure.selective import operating_points
-from foveal.task import Examples
+from foveal.task import Examples, Rated
 from foveal.types import DrawnBox, Geometry, Measurement, Mistake, PrecisionRecall, Score
 
-__all__ = ["measure_boxes"]
+__all__ = ["measure_boxes", "rate_boxes"]
 
 QUANTITIES = ("ap", "ap50", "ap75", *(f"ap_{name}" for name in AREAS if name != "all"), "precision", "recall")
 OF_A_LABEL = ("ap", "ap50", "precision", "recall")
@@ -46,11 +46,8 @@ def measure_boxes(
     """
     if not len(test.files):
         return Measurement(scores={}, per_label={name: {"support": 0, "boxes": 0} for name in labels})
-    truth = [real(target).astype(np.float64) for target in test.targets]
-    found = [unwarped(detections(output), geometry) for output, geometry in zip(outputs, test.geometries)]
-    images = [judged(*pair) for pair in zip(truth, found)]
     limits = box_thresholds(labels, settled)
-    shown = [image.found[:, SCORE] >= limits[image.found[:, FOUND_LABEL].astype(np.int64)] for image in images]
+    truth, images, shown = _judged(outputs, test, limits)
     counts = _Counts.of(images, shown, len(labels))
     mistakes = _mistakes(images, shown, test.files, test.geometries, labels)
     if not counts.true.any():
@@ -76,6 +73,33 @@ def measure_boxes(
 def _at_point(row: Mapping[str, Score | int]) -> dict[str, Score]:
     found = {"sensitivity": row.get("recall"), "precision": row.get("precision")}
     return {name: score for name, score in found.items() if isinstance(score, Score)}
+
+
+def rate_boxes(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
+    """Of outputs (N, A, 4 + K): the scores of `QUANTITIES`; of a label those of `OF_A_LABEL`, AP50 the first. What is
+    wrong is counted in boxes at the thresholds, missed ones and false ones."""
+    _, images, shown = _judged(outputs, test, box_thresholds(labels, settled))
+    counts = _Counts.of(images, shown, len(labels))
+    rated = _Rated.of(images, len(labels), counts)
+    columns = sorted(OF_A_LABEL, key=lambda name: name != "ap50")
+    order = sorted(QUANTITIES, key=lambda name: name != "ap50")
+
+    def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        drawn = dict(zip(QUANTITIES, rated.under(weights)))  # (1 + K, R) each
+        return {name: drawn[name][0] for name in order}, {name: drawn[name][1:] for name in columns}
+
+    return Rated((counts.shown + counts.true - 2 * counts.right).sum(axis=1).astype(np.float64), under)
+
+
+def _judged(
+    outputs: np.ndarray, test: Examples, limits: np.ndarray
+) -> tuple[list[np.ndarray], list[Judged], list[np.ndarray]]:
+    """Of each image the true boxes, the found ones matched to them, and which of those are shown."""
+    truth = [real(target).astype(np.float64) for target in test.targets]
+    found = [unwarped(detections(output), geometry) for output, geometry in zip(outputs, test.geometries)]
+    images = [judged(*pair) for pair in zip(truth, found)]
+    shown = [image.found[:, SCORE] >= limits[image.found[:, FOUND_LABEL].astype(np.int64)] for image in images]
+    return truth, images, shown
 
 
 @dataclass(frozen=True, eq=False)

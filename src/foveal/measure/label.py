@@ -13,10 +13,10 @@ from foveal.measure.calibration import calibration
 from foveal.measure.intervals import bootstrap, wilson
 from foveal.measure.meanings import TOP
 from foveal.measure.selective import operating_points, selective
-from foveal.task import Examples
+from foveal.task import Examples, Rated
 from foveal.types import Confusion, Measurement, Mistake, Score
 
-__all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "measure_labels"]
+__all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "measure_labels", "rate_labels"]
 
 MOST_MISTAKES = 24
 
@@ -70,6 +70,27 @@ def _at_point(counts: np.ndarray, k: int, row: Mapping[str, Score | int]) -> dic
     found = {"sensitivity": row.get("recall"), "specificity": wilson(rejected, others) if others else None}
     found["precision"] = row.get("precision")
     return {name: score for name, score in found.items() if isinstance(score, Score)}
+
+
+def rate_labels(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
+    """Of raw outputs (N, K): accuracy and top-5 accuracy, shares of the images, and macro F1; of a label recall, a
+    share of its images, and F1."""
+    truth, answers = test.targets.astype(np.int64), decided(outputs, labels, settled)
+    rank = _rank(answers, truth)
+    numbers, right = np.arange(len(labels))[:, None], rank == 0
+    true, called = truth == numbers, answers.argmax(axis=1) == numbers  # (K, N)
+    shares = {"accuracy": right, **({"top5_accuracy": rank < TOP} if len(labels) > TOP else {})}
+    columns = [part.astype(np.float64) for part in (true & called, true, called)]
+
+    def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        hits, there, said = (part @ weights for part in columns)  # (K, R)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            counted = {name: share @ weights / weights.sum(axis=0) for name, share in shares.items()}
+            f1 = 2 * hits / (there + said)
+            macro = np.nansum(f1, axis=0) / np.isfinite(f1).sum(axis=0)
+            return {**counted, "macro_f1": macro}, {"recall": hits / there, "f1": f1}
+
+    return Rated((~right).astype(np.float64), under, shares, {"recall": np.where(true, right, np.nan)})
 
 
 def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Score]:

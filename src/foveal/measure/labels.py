@@ -14,10 +14,10 @@ from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
 from foveal.measure.selective import operating_points
-from foveal.task import Examples
+from foveal.task import Examples, Rated
 from foveal.types import Measurement, Mistake, Score
 
-__all__ = ["measure_label_sets"]
+__all__ = ["measure_label_sets", "rate_label_sets"]
 
 QUANTITIES = ("map", "macro_auroc", "macro_f1", "micro_f1")
 
@@ -78,6 +78,20 @@ def _at_point(truth: np.ndarray, said: np.ndarray, k: int) -> dict[str, Score]:
     return {name: wilson(int(right), int(of)) for name, (right, of) in shares.items() if of}
 
 
+def rate_label_sets(
+    outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}
+) -> Rated:
+    """Of logits (N, K): the scores of `QUANTITIES`; of a label average precision, AUROC and F1."""
+    truth = test.targets.reshape(len(test.files), len(labels))
+    hits = _Hits.of(outputs, truth, thresholds(labels, settled))
+
+    def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        scores, columns = hits.parts(weights)
+        return dict(zip(QUANTITIES, scores)), dict(zip(("ap", "auroc", "f1"), columns))
+
+    return Rated((~np.isnan(truth) & (hits.said != (truth == 1))).sum(axis=1).astype(np.float64), under)
+
+
 @dataclass(frozen=True, eq=False)
 class _Hits:
     """What is true and what was said, to be scored again for every resample.
@@ -102,11 +116,16 @@ class _Hits:
 
     def under(self, weights: np.ndarray) -> np.ndarray:
         """(4, R) `QUANTITIES` where image i counts weights[i, r] times; NaN where not defined."""
+        return self.parts(weights)[0]
+
+    def parts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """And what they are means of: (3, K, R) average precision, AUROC and F1 of each label."""
         precisions, areas = zip(*(ranking.under(weights) for ranking in self.rankings))
         right, involved = (cells.T.astype(np.float64) @ weights for cells in (self.right, self.involved))  # (K, R)
         with np.errstate(divide="ignore", invalid="ignore"):
             each, all_cells = _f1(right, involved), _f1(right.sum(axis=0), involved.sum(axis=0))
-        return np.stack([_mean(np.stack(precisions)), _mean(np.stack(areas)), _mean(each), all_cells])
+        columns = np.stack([np.stack(precisions), np.stack(areas), each])
+        return np.stack([*map(_mean, columns), all_cells]), columns
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from foveal.answers.value import shown
 from foveal.measure.baselines import value_baselines
 from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES
-from foveal.task import Examples
+from foveal.task import Examples, Rated
 from foveal.types import Measurement, Mistake, Points, Score
 
-__all__ = ["measure_values"]
+__all__ = ["measure_values", "rate_values"]
 
 QUANTITIES = {"mae": ERROR, "rmse": ERROR, "r2": R_SQUARED, "median_error": ERROR}
 MOST_POINTS = 2000  # of a value
@@ -59,6 +59,22 @@ def measure_values(
     )
 
 
+def rate_values(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
+    """Of outputs (N, K): the scores of `QUANTITIES`, together and of each value."""
+    shape = len(test.files), len(labels)
+    truth = test.targets.reshape(shape).astype(np.float64)
+    errors = _Errors.of(outputs.reshape(shape), truth)
+    spread = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0) if len(labels) > 1 else np.ones(1)
+    defined = np.isfinite(errors.under(np.ones((shape[0], 1)))[..., 0])  # (4, K)
+
+    def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        drawn = errors.under(weights)
+        named = [(name, part, own) for name, part, own in zip(QUANTITIES, drawn, defined) if own.any()]
+        return {name: part[own].mean(axis=0) for name, part, own in named}, {name: part for name, part, _ in named}
+
+    return Rated((errors.size / spread).mean(axis=1), under)
+
+
 @dataclass(frozen=True, eq=False)
 class _Errors:
     """Errors to be averaged again for every resample.
@@ -80,8 +96,8 @@ class _Errors:
         return cls(size, centered, np.argsort(size, axis=0, kind="stable"))
 
     def under(self, weights: np.ndarray) -> np.ndarray:
-        """(4, K, R) `QUANTITIES` where image i counts weights[i, r] times, N in all; NaN where not defined."""
-        count = len(weights)
+        """(4, K, R) `QUANTITIES` where image i counts weights[i, r] times; NaN where not defined."""
+        count = weights.sum(axis=0)
         squared = (self.size**2).T @ weights / count
         variance = (self.truth**2).T @ weights / count - (self.truth.T @ weights / count) ** 2
         least = ALIKE * (self.truth**2).mean(axis=0)[:, None]
@@ -90,7 +106,7 @@ class _Errors:
         return np.stack([self.size.T @ weights / count, np.sqrt(squared), explained, self._median(weights)])
 
     def _median(self, weights: np.ndarray) -> np.ndarray:
-        half, medians = len(weights) / 2, np.empty((self.size.shape[1], weights.shape[1]))
+        half, medians = weights.sum(axis=0) / 2, np.empty((self.size.shape[1], weights.shape[1]))
         for k, order in enumerate(self.order.T):
             rising, summed = self.size[order, k], np.cumsum(weights[order], axis=0)
             medians[k] = (rising[(summed < half).sum(axis=0)] + rising[(summed <= half).sum(axis=0)]) / 2

@@ -3,10 +3,10 @@ card."""
 
 from foveal.report.card import model_card, write_card
 from foveal.report.page import write_page
-from foveal.report.reference import reference_page
-from foveal.report.schema import Report, build_report
+from foveal.report.reference import reference_page, studies_page
+from foveal.report.schema import Report, build_report, printable
 from foveal.report.trust import trust_cautions
-from foveal.report.words import columns_of, counts_of, named, number
+from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
 
 __all__ = [
     "Report",
@@ -16,8 +16,11 @@ __all__ = [
     "model_card",
     "named",
     "number",
+    "printable",
     "reference_page",
+    "studies_page",
     "trust_cautions",
+    "words_on_looks",
     "write_card",
     "write_page",
 ]

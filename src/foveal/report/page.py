@@ -27,7 +27,7 @@ from foveal.report.plots import (
 )
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
 from foveal.report.trust import trust_cautions, trust_of
-from foveal.report.words import columns_of, counts_of, named, number
+from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
 from foveal.wishes import QUANTITIES
 
 __all__ = ["cautions", "write_page"]
@@ -136,6 +136,8 @@ def cautions(report: Report) -> list[str]:
     if score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
         found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
+    if told := words_on_looks(report):
+        found.append(told)
     if report.looks > 1:
         found.append(
             f"The test split has been looked at {report.looks} times. Every look that leads to a change makes the "

@@ -5,6 +5,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from foveal.measure import BASELINES, ERROR_KINDS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
+from foveal.report.compared import (
+    ChangedImage,
+    ComparedLabel,
+    ComparedNetworks,
+    ComparedRecipes,
+    ComparedScore,
+    Comparison,
+    RepeatedScore,
+    Repeats,
+)
+from foveal.report.learning_curve import CurvePoint, ExpectedScore, LabelGain, LearningCurve, Needed
 from foveal.report.schema import (
     Report,
     ReportBin,
@@ -15,6 +26,7 @@ from foveal.report.schema import (
     ReportData,
     ReportEpoch,
     ReportErrors,
+    ReportLooks,
     ReportMistake,
     ReportOperating,
     ReportPoints,
@@ -23,7 +35,7 @@ from foveal.report.schema import (
     ReportSlice,
 )
 
-__all__ = ["reference_page"]
+__all__ = ["reference_page", "studies_page"]
 
 PARTS = (
     ReportScore,
@@ -38,10 +50,26 @@ PARTS = (
     ReportOperating,
     ReportSelective,
     ReportSlice,
+    ReportLooks,
     ReportEpoch,
     ReportData,
 )
-ANCHORS = {part.__name__: part.__name__.removeprefix("Report").lower() for part in PARTS}
+STUDIES = (
+    Comparison,
+    ComparedNetworks,
+    ComparedRecipes,
+    ComparedScore,
+    ComparedLabel,
+    ChangedImage,
+    Repeats,
+    RepeatedScore,
+    LearningCurve,
+    CurvePoint,
+    ExpectedScore,
+    LabelGain,
+    Needed,
+)
+ANCHORS = {part.__name__: part.__name__.removeprefix("Report").lower() for part in (*PARTS, *STUDIES)}
 
 OPENING = """\
 # report.json
@@ -89,6 +117,22 @@ images are ranked right, the Wilson interval for as many images as there are on 
 An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from
 elsewhere, of wrong labels, or of another training run with another seed.
 """
+
+
+STUDIES_OPENING = """\
+# Comparisons, repeats, learning curves
+
+`foveal compare --json` prints a comparison, `foveal train --repeats N --json` a series and its repeats (also in its
+`repeats.json`), `foveal curve --json` a learning curve (also in its `curve.json`). In Python they are what `compare`,
+`repeat` and `curve` give. Fields may be added; a field that changes its meaning, or goes, raises `version`.
+
+<!-- Written by foveal.report.studies_page(); change the schema, not this page. -->
+"""
+
+
+def studies_page() -> str:
+    """The page in Markdown: every field of what `compare`, `repeat` and `curve` give."""
+    return "\n".join([STUDIES_OPENING, *(_table(ANCHORS[part.__name__], part) for part in STUDIES)])
 
 
 def _table(title: str, model: type[BaseModel]) -> str:

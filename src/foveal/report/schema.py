@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foveal.errors import RunError
 from foveal.files import write_atomic
+from foveal.looks import Looks, too_good
 from foveal.task import Task
 from foveal.types import Measurement, SplitName
 
@@ -26,6 +27,7 @@ __all__ = [
     "ReportData",
     "ReportEpoch",
     "ReportErrors",
+    "ReportLooks",
     "ReportMistake",
     "ReportOperating",
     "ReportPoints",
@@ -194,6 +196,18 @@ class ReportEpoch(BaseModel):
     seconds: float = Field(description="of training since its start, validation included")
 
 
+class ReportLooks(_Part):
+    """Looks at test images of this set by all runs, and what choosing among those runs does to the number."""
+
+    looks: int = Field(description="by all runs of this user on this machine, this time included")
+    runs: int = Field(description="how many runs looked, this one included")
+    too_good: float | None = Field(
+        description="by how much the first score of the best of so many runs is too good, on average and at most, if "
+        "only chance makes them differ: s·Φ⁻¹((k - 0.375) / (k + 0.25)), k the runs, s half of its interval over the "
+        "normal quantile (Blom 1958); null without a score"
+    )
+
+
 class ReportData(_Part):
     """The images."""
 
@@ -271,6 +285,9 @@ class Report(_Part):
         None, description="share of the measured images that look unlike the training images; null where not settled"
     )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
+    all_looks: ReportLooks | None = Field(
+        None, description="looks at test images of this set by all runs; null where that is not known"
+    )
     history: list[ReportEpoch] = Field(description="one record an epoch")
     recipe: dict[str, Any] = Field(description="everything that decided the result, as in the run's recipe.json")
     data: ReportData = Field(description="the images")
@@ -318,6 +335,7 @@ def build_report(
     environment: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     settled: Mapping[str, Any] = {},
+    all_looks: Looks | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -326,6 +344,7 @@ def build_report(
         data: what `look --json` prints; of its findings only the kinds are kept, counted.
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
+        all_looks: at test images of the same set, by all runs.
     """
     findings = Counter(finding["kind"] for finding in data["findings"])
     fields = {
@@ -334,6 +353,7 @@ def build_report(
         "headline": [name for name in task.headline if name in measurement.scores],
         "settled": dict(settled),
         "looks": looks,
+        "all_looks": _all_looks(all_looks, task, measurement),
         "history": list(history),
         "recipe": dict(recipe),
         "data": {**data, "findings": dict(findings)},
@@ -341,6 +361,14 @@ def build_report(
         "created": datetime.now(UTC).replace(microsecond=0),
     }
     return Report.model_validate(_json_ready(fields))
+
+
+def _all_looks(looks: Looks | None, task: Task, measurement: Measurement) -> dict[str, Any] | None:
+    if looks is None:
+        return None
+    first = next((measurement.scores[name] for name in task.headline if name in measurement.scores), None)
+    excess = too_good(first.low, first.high, first.level, looks.runs) if first else None
+    return {**asdict(looks), "too_good": excess}
 
 
 def printable(text: str) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foveal.measure import ERRORS, PER_LABEL
+from foveal.report.schema import Report
 
-__all__ = ["columns_of", "counts_of", "named", "number"]
+__all__ = ["columns_of", "counts_of", "named", "number", "words_on_looks"]
 
 SPELLED = {
     "ap": "AP",
@@ -51,3 +52,18 @@ def counts_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Likewise the counts: `support`, and what else there is."""
     there = {name for row in rows for name, score in row.items() if isinstance(score, int)}
     return [*(name for name in PER_LABEL if name in there), *sorted(there - set(PER_LABEL))]
+
+
+def words_on_looks(report: Report) -> str:
+    """One sentence on what the looks of all runs at these test images do to the first score; empty where this run alone
+    has looked."""
+    all_looks = report.all_looks
+    if all_looks is None or all_looks.runs < 2 or not all_looks.too_good or not report.headline:
+        return ""
+    name = report.headline[0]
+    better = "low" if name in ERRORS else "high"
+    return (
+        f"{all_looks.runs} runs have looked at test images of this set, {all_looks.looks} times in all: if this one is "
+        f"kept because its number is the best of them, its {named(name)} is too {better} by up to about "
+        f"{number(all_looks.too_good, name)} on average, by the luck of the choice alone."
+    )

@@ -7,7 +7,7 @@ import numpy as np
 
 from foveal.answers import Value
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Task
+from foveal.task import Examples, Head, Rated, Task
 from foveal.types import Measurement
 
 __all__ = ["REGRESSION"]
@@ -36,6 +36,12 @@ def _measure(
     return measure_values(outputs, test, train, labels, seed, settled)
 
 
+def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
+    from foveal.measure.value import rate_values
+
+    return rate_values(outputs, test, labels, settled)
+
+
 REGRESSION = Task(
     name="regression",
     summary="one value an image, or several",
@@ -43,6 +49,7 @@ REGRESSION = Task(
     answer=Value(),
     head=_head,
     measure=_measure,
+    rate=_rate,
     kept_together="exact duplicates",
     recipe="default",
     headline=("mae", "rmse", "r2"),
