@@ -1,6 +1,6 @@
 """Measuring a run on its test images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,10 @@ from foveal.types import Dataset, Progress
 if TYPE_CHECKING:
     from torch import nn
 
+    from foveal.engine.devices import Device
+    from foveal.measure.corruptions import Corrupted
+    from foveal.measure.robustness import Robustness
+    from foveal.measure.shifts import Shifted
     from foveal.report import Report
 
 __all__ = ["evaluate", "examples", "report_of"]
@@ -30,10 +34,13 @@ def evaluate(
     progress: Progress | None = None,
     on_report: "Callable[[Report], object]" = lambda report: None,
     verb: str = "evaluate",
+    robustness: bool = False,
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
     Args:
+        robustness: measure, too, what images that are worse (blurred, noisy, turned, …) or shifted do to the first
+            score: the network answers some fifty times for up to 1,000 test images.
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
@@ -63,6 +70,9 @@ def evaluate(
     places = record, run.recipe.input
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
+    worse = None
+    if robustness:
+        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
     report = build_report(
         measurement,
         task=record,
@@ -72,6 +82,7 @@ def evaluate(
         settled=run.settled,
         environment=run.info["environment"],
         history=run.history(),
+        robustness=worse,
     )
     report.write(run.report)
     on_report(report)
@@ -118,6 +129,34 @@ def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, 
     files, sizes = [dataset.files[row] for row in rows], dataset.sizes[rows].tolist()
     maps = [task.reader.geometry(width, height, contract) for height, width in sizes] if task.answer.placed else []
     return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps)
+
+
+def _robustness(
+    network: "nn.Module",
+    device: "Device",
+    outputs: np.ndarray,
+    test: Examples,
+    task: Task,
+    labels: Sequence[str],
+    run: Run,
+    progress: Progress | None,
+) -> "Robustness | None":
+    from foveal.engine.infer import infer
+    from foveal.measure.robustness import MOST_IMAGES, measure_robustness, passes
+
+    images = min(MOST_IMAGES, len(test.files))
+    done, total = 0, images * passes(task, *test.pixels.shape[1:3])
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress("answering for worse images", done, total)
+
+    def answer(worse: "Corrupted | Shifted") -> np.ndarray:
+        return infer(network, worse, np.arange(len(worse)), device.torch, tick)
+
+    return measure_robustness(task, answer, outputs, test, labels, run.recipe.seed, run.settled)
 
 
 def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -243,14 +244,30 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
 @app.command(
     epilog=examples(
         "foveal evaluate runs/digits-1 --json",
+        "foveal evaluate runs/photos-1 --robustness",
     )
 )
-def evaluate(run: RUN, as_json: JSON = False) -> None:
+def evaluate(
+    run: RUN,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Measure, too, what images that are blurred, noisy, turned, hidden in part or shifted do to the first "
+            "score.",
+        ),
+    ] = False,
+    as_json: JSON = False,
+) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     from foveal.api import evaluate
     from foveal.cli import show
+    from foveal.cli.show_robustness import robustness as show_robustness
 
-    report = _measured(evaluate, run, f"evaluating {run}", as_json)
+    measure = partial(evaluate, robustness=robustness)
+    report = _measured(measure, run, f"evaluating {run}", as_json)
+    if report.robustness and not as_json:
+        show_robustness(report.robustness)
     show.json_object(report.as_dict()) if as_json else show.page(run)
 
 

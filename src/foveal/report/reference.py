@@ -9,12 +9,15 @@ from foveal.report.schema import (
     Report,
     ReportBox,
     ReportConfusion,
+    ReportCorruption,
     ReportCurve,
     ReportData,
     ReportEpoch,
     ReportErrors,
+    ReportLevel,
     ReportMistake,
     ReportPoints,
+    ReportRobustness,
     ReportScore,
 )
 
@@ -28,6 +31,9 @@ PARTS = (
     ReportPoints,
     ReportCurve,
     ReportErrors,
+    ReportRobustness,
+    ReportCorruption,
+    ReportLevel,
     ReportEpoch,
     ReportData,
 )
@@ -74,6 +80,8 @@ least. Where every answer is right, or none, all resamples are equal: then the W
 instead, or, of several labels at once and of boxes, that of a share of the images that have any. |
 | `delong` | From DeLong's variance of the AUROC (1988), on the logit scale. Where that variance is 0, as when all \
 images are ranked right, the Wilson interval for as many images as there are on the rarer side is given instead. |
+| `paired-wald` | Of the difference between two shares of the same images: Bonett and Price's adjusted Wald interval \
+(2012). The `bootstrap` interval of a difference draws the same images for both scores. |
 
 An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from
 elsewhere, of wrong labels, or of another training run with another seed.

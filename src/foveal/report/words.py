@@ -14,6 +14,7 @@ SPELLED = {
     "ap75": "AP75",
     "auroc": "AUROC",
     "f1": "F1",
+    "jpeg": "JPEG",
     "mae": "MAE",
     "map": "mAP",
     "r2": "R²",

@@ -7,7 +7,7 @@ import numpy as np
 
 from foveal.answers import Label
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Task
+from foveal.task import Examples, Head, Judge, Task
 from foveal.types import Measurement
 
 __all__ = ["CLASSIFICATION"]
@@ -36,6 +36,12 @@ def _measure(
     return measure_labels(outputs, test, train, labels, seed, settled)
 
 
+def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
+    from foveal.measure.judges import judge_labels
+
+    return judge_labels(test, labels, settled)
+
+
 CLASSIFICATION = Task(
     name="classification",
     summary="one label an image",
@@ -43,6 +49,7 @@ CLASSIFICATION = Task(
     answer=Label(),
     head=_head,
     measure=_measure,
+    judge=_judge,
     kept_together="exact duplicates",
     recipe="default",
     headline=("accuracy", "top5_accuracy", "macro_f1"),

@@ -8,7 +8,7 @@ import numpy as np
 from foveal.answers import Boxes
 from foveal.extras import extra
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Task
+from foveal.task import Examples, Head, Judge, Task
 from foveal.types import Measurement
 
 __all__ = ["DETECTION"]
@@ -39,6 +39,12 @@ def _measure(
     return measure_boxes(outputs, test, train, labels, seed, settled)
 
 
+def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
+    from foveal.measure.judges import judge_boxes
+
+    return judge_boxes(test, labels, settled)
+
+
 def _ready() -> None:
     with extra("detection"):
         import faster_coco_eval  # noqa: F401
@@ -51,6 +57,7 @@ DETECTION = Task(
     answer=Boxes(),
     head=_head,
     measure=_measure,
+    judge=_judge,
     kept_together="exact duplicates",
     recipe="detection",
     headline=("ap50", "ap", "ap75"),

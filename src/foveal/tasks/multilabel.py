@@ -7,7 +7,7 @@ import numpy as np
 
 from foveal.answers import Labels
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Task
+from foveal.task import Examples, Head, Judge, Task
 from foveal.types import Measurement
 
 __all__ = ["MULTILABEL"]
@@ -36,6 +36,12 @@ def _measure(
     return measure_label_sets(outputs, test, train, labels, seed, settled)
 
 
+def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
+    from foveal.measure.judges import judge_label_sets
+
+    return judge_label_sets(test, labels, settled)
+
+
 MULTILABEL = Task(
     name="multilabel",
     summary="several labels at once",
@@ -43,6 +49,7 @@ MULTILABEL = Task(
     answer=Labels(),
     head=_head,
     measure=_measure,
+    judge=_judge,
     kept_together="exact duplicates",
     recipe="default",
     headline=("map", "macro_auroc", "macro_f1"),

@@ -7,7 +7,7 @@ import numpy as np
 
 from foveal.answers import Value
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Task
+from foveal.task import Examples, Head, Judge, Task
 from foveal.types import Measurement
 
 __all__ = ["REGRESSION"]
@@ -36,6 +36,12 @@ def _measure(
     return measure_values(outputs, test, train, labels, seed, settled)
 
 
+def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
+    from foveal.measure.judges import judge_values
+
+    return judge_values(test, labels, settled)
+
+
 REGRESSION = Task(
     name="regression",
     summary="one value an image, or several",
@@ -43,6 +49,7 @@ REGRESSION = Task(
     answer=Value(),
     head=_head,
     measure=_measure,
+    judge=_judge,
     kept_together="exact duplicates",
     recipe="default",
     headline=("mae", "rmse", "r2"),
