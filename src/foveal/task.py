@@ -110,6 +110,9 @@ class Answer(Protocol):
     """Whether a target is rows that begin with x0 y0 x1 y1, in pixels: where in the image it is true. Such targets move
     with the image; rows of NaN fill up their column."""
 
+    exclusive: bool
+    """Whether a target is the number of one label, (N,) int64, and that label excludes the others."""
+
     every_step: bool
     """Whether `score` is quick enough to be told of every batch in training."""
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import foveal
-from foveal.cli import app
+from foveal.cli.commands import app
 from foveal.measure.corruptions import CORRUPTIONS
 from foveal.report import Report
 from foveal.report.plots import TRAIN

@@ -4,6 +4,7 @@ Looking at images does not need torch; what trains, evaluates or predicts import
 """
 
 from foveal.api.answering import load, predict
+from foveal.api.checking import LabelCheck, check_labels, check_shortcuts
 from foveal.api.continuing import BeforeAfter, before_after
 from foveal.api.learning import plan, resume, resuming, train, training
 from foveal.api.looking import describe, look, propose_split
@@ -12,7 +13,10 @@ from foveal.api.showing import contact_sheet
 
 __all__ = [
     "BeforeAfter",
+    "LabelCheck",
     "before_after",
+    "check_labels",
+    "check_shortcuts",
     "contact_sheet",
     "describe",
     "evaluate",

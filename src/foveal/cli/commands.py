@@ -72,6 +72,8 @@ def _root(
         "foveal look photos.zip --json",
         "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
         "foveal look photos/ --augment sheet.png",
+        "foveal look photos/ --suspects --minutes 2",
+        "foveal look photos/ --shortcuts",
     )
 )
 def look(
@@ -90,11 +92,20 @@ def look(
         str | None, typer.Option(metavar="NAME", help="The recipe whose augmentation --augment shows.")
     ] = None,
     settings: SETTINGS = None,
+    suspects: Annotated[
+        bool, typer.Option("--suspects", help="Find labels that look wrong, by networks that learn from the others.")
+    ] = False,
+    shortcuts: Annotated[
+        bool,
+        typer.Option("--shortcuts", help="Say how well the border, the colours or the file alone tell the label."),
+    ] = False,
+    minutes: Annotated[float, typer.Option(metavar="M", help="For --suspects.")] = 1.0,
     as_json: JSON = False,
 ) -> None:
     """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
-    from foveal.api import contact_sheet, look, propose_split
+    from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
     from foveal.cli import show
+    from foveal.cli.show_checks import show_checks, with_checks
     from foveal.data import summary
     from foveal.errors import SplitError
     from foveal.tasks import named_task
@@ -104,6 +115,9 @@ def look(
         dataset = look(source, task=task, reading=reading, progress=progress)
         if augment:
             contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
+        hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
+        with _uncollected():
+            judged = check_labels(dataset, minutes=minutes, progress=progress) if suspects else None
     if augment:
         show.err.print(f"wrote {augment}: a row an image, the first as it is, then as training sees it", soft_wrap=True)
     note = ""
@@ -112,7 +126,11 @@ def look(
     except SplitError as error:
         note = str(error)
     data = summary(dataset, named_task(dataset.task))
-    show.json_object(data) if as_json else show.data(data, dataset, note)
+    if as_json:
+        show.json_object(with_checks(data, hidden, judged))
+        return
+    show.data(data, dataset, note)
+    show_checks(hidden, judged)
 
 
 @app.command(

@@ -141,8 +141,8 @@ def _drawn(outputs: np.ndarray, test: Examples, seed: int) -> tuple[np.ndarray, 
     rows = np.sort(np.random.default_rng(seed).permutation(len(test.files))[:MOST_IMAGES])
     pixels = test.pixels
     chosen = PixelRows(pixels.array, pixels.rows[rows]) if isinstance(pixels, PixelRows) else PixelRows(pixels, rows)
-    files = [test.files[row] for row in rows.tolist()]
-    geometries = [test.geometries[row] for row in rows.tolist()] if test.geometries else ()
+    files = [test.files[int(row)] for row in rows]
+    geometries = [test.geometries[int(row)] for row in rows] if test.geometries else ()
     return outputs[rows], Examples(files, chosen, test.targets[rows], geometries)
 
 
