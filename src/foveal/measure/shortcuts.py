@@ -100,15 +100,12 @@ class Shortcuts:
         return tuple(name for name, score in self.views.items() if self._tells(name, score))
 
     def _tells(self, name: str, score: Score) -> bool:
-        """Far above the majority, with its whole interval: half of the way to everything right. What is around the
-        thing must tell no less than the thing, too: where images are filled by it, their border shows it as well. A
-        tiny view must tell as much as the whole."""
+        """Far above the majority, with its whole interval: half of the way to everything right. Where the thing fills
+        the image, its parts tell the label as well: so the border must tell no less than the centre, and what is
+        larger, or coarse, no less than the whole."""
         limit = self.majority.value + max(LEAST, CLOSED * (1 - self.majority.value))
-        if name == "centre" or score.low < limit:
-            return False
-        if name in ("border", "without_centre"):
-            return score.value >= self.views["centre"].value
-        return name != "tiny" or score.value >= self.whole.value
+        rival = {"border": self.views["centre"], "without_centre": self.whole, "tiny": self.whole}.get(name)
+        return name != "centre" and score.low >= limit and (rival is None or score.value >= rival.value)
 
 
 def views_of(pixels: np.ndarray, histograms: np.ndarray) -> dict[str, np.ndarray]:

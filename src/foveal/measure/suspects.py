@@ -27,14 +27,11 @@ class Suspects:
     Args:
         rows: (S,) those whose label looks wrong, the worst first.
         suggested: (S,) the label that they look like.
-        margins: (N,) of every image, how far the probability of the likeliest other label is above that of its own, -1
-            to 1.
-        wrong: how many labels are wrong, as estimated: not all of them can be told which.
+        wrong: how many labels are wrong, as estimated; too many, where the networks are often wrong themselves.
     """
 
     rows: np.ndarray
     suggested: np.ndarray
-    margins: np.ndarray
     wrong: float
 
 
@@ -52,11 +49,11 @@ def confident_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.nd
 
 
 def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
-    """The images off the diagonal of the confident joint (equation 1), ranked by margin.
+    """As many images of each label as the confident joint says are of another one: those whose own label is least
+    likely, of which another is likelier ("prune by class", section 3.2). Ranked by the probability of their own label.
 
-    An image looks like the likeliest of those labels whose threshold it reaches; like none, where it reaches no
-    threshold. How many labels are wrong is estimated from the joint, each row brought to the number of images of its
-    label (equation 3).
+    In the joint (equation 1) an image looks like the likeliest of those labels whose threshold it reaches, and is not
+    counted where it reaches none. Its rows are brought to the number of images of each label (equation 3).
 
     Args:
         probabilities: (N, K) out of fold: each row from a network that did not see the image.
@@ -65,36 +62,37 @@ def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     names = probabilities.shape[1]
     reached = np.where(probabilities >= confident_thresholds(probabilities, labels), probabilities, -1.0)
     like = np.where(reached.max(axis=1, initial=-1.0) >= 0, reached.argmax(axis=1), -1)
-    margins = _margins(probabilities, labels)
-    found = np.flatnonzero((like >= 0) & (like != labels))
-    depth = probabilities[found, like[found]] - probabilities[found, labels[found]]
-    order = np.argsort(-depth, kind="stable")
     sure = like >= 0
     joint = np.bincount(labels[sure] * names + like[sure], minlength=names * names).reshape(names, names)
     given, seen = np.bincount(labels, minlength=names), joint.sum(axis=1)
-    share = np.divide(joint.diagonal(), seen, out=np.ones(names), where=seen > 0)
-    return Suspects(found[order], like[found[order]], margins, float((given * (1 - share)).sum()))
+    wrong = given * (1 - np.divide(joint.diagonal(), seen, out=np.ones(names), where=seen > 0))
+    own, likeliest = probabilities[np.arange(len(labels)), labels], probabilities.argmax(axis=1)
+    order = np.argsort(own, kind="stable")
+    order = order[likeliest[order] != labels[order]]
+    place = _place(labels[order], names)  # among those of its label
+    rows = order[place < np.round(wrong)[labels[order]]]
+    return Suspects(rows, likeliest[rows], float(wrong.sum()))
 
 
-def _margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N,) the largest probability of another label, less that of the label."""
-    rows = np.arange(len(labels))
-    others = probabilities.astype(np.float64).copy()
-    own = others[rows, labels].copy()
-    others[rows, labels] = 0.0
-    return others.max(axis=1, initial=0.0) - own
+def _place(labels: np.ndarray, names: int) -> np.ndarray:
+    """(n,) how many of the same label come before each."""
+    place = np.empty(len(labels), np.int64)
+    for k in range(names):
+        mine = labels == k
+        place[mine] = np.arange(mine.sum())
+    return place
 
 
 def suspect_findings(
     found: Suspects, probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str], files: Sequence[str]
 ) -> tuple[Finding, ...]:
-    """One a suspect, the worst first. `facts` has its `score` (the margin, 0 to 1), and the `given` and the `suggested`
-    label."""
+    """One a suspect, the worst first. `facts` has its `score` (how unlikely its own label is, 0 to 1), and the `given`
+    and the `suggested` label."""
     findings = []
     for row, like in zip(map(int, found.rows), map(int, found.suggested)):
         own, other = (float(probabilities[row, k]) for k in (labels[row], like))
         given, suggested = names[int(labels[row])], names[like]
         message = f"labelled {given}, looks like {suggested} (probability {other:.2f}, of {given} {own:.2f})"
-        facts = {"score": round(other - own, 4), "given": given, "suggested": suggested}
+        facts = {"score": round(1 - own, 4), "given": given, "suggested": suggested}
         findings.append(Finding(SUSPECT, (files[row],), message, REMEDY, facts))
     return tuple(findings)
