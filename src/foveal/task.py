@@ -19,6 +19,8 @@ __all__ = [
     "FileAnswer",
     "Head",
     "HeadFactory",
+    "Judge",
+    "JudgeOf",
     "Measure",
     "PixelRows",
     "Prediction",
@@ -120,6 +122,9 @@ class Answer(Protocol):
     placed: bool
     """Whether a target is rows that begin with x0 y0 x1 y1, in pixels: where in the image it is true. Such targets move
     with the image; rows of NaN fill up their column."""
+
+    exclusive: bool
+    """Whether a target is the number of one label, (N,) int64, and that label excludes the others."""
 
     every_step: bool
     """Whether `score` is quick enough to be told of every batch in training."""
@@ -326,6 +331,35 @@ class Rate(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Judge:
+    """The first headline score of any outputs for the same images, so that two can be compared image by image.
+
+    Args:
+        right: outputs to (N,) whether each image is right; None where the score is no share of the images.
+        under: outputs to a function of weights (N, R), how often each image counts, to (R,) scores; NaN where not
+            defined.
+        error: whether less is better.
+        change: outputs and others of the same images, moved a little, to (N,) whether the answer is the same (bool), or
+            by how many spreads of the truth it changed (float); None where the answer must move with the image.
+    """
+
+    right: Callable[[np.ndarray], np.ndarray] | None
+    under: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
+    error: bool = False
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+
+
+class JudgeOf(Protocol):
+    """The judge of outputs for these images.
+
+    Args:
+        settled: what the answer's `settle` gave.
+    """
+
+    def __call__(self, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = ...) -> Judge: ...
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """One task: everything that differs from another task is a field here.
 
@@ -333,6 +367,7 @@ class Task:
         kept_together: what must not straddle a split, in words.
         recipe: the name of the recipe used when none is asked for.
         pretrained: the name of the recipe used instead where there are pretrained weights.
+        judge: compares outputs by the first score of the headline.
         headline: the scores a report shows first.
         strides: of the feature maps that the head takes, rising; empty: it takes features of the whole image.
         ready: raises MissingExtra where a package is not installed that measuring will need.
@@ -347,6 +382,7 @@ class Task:
     head: HeadFactory
     measure: Measure
     rate: Rate
+    judge: JudgeOf
     kept_together: str
     recipe: str
     headline: tuple[str, ...]

@@ -96,15 +96,18 @@ class Finding:
         files: the files concerned, as the source names them.
         message: what was seen.
         remedy: what to do about it, or what was done.
+        facts: what of the message a program may want (`score`, `given`, `suggested`, …), JSON-ready.
     """
 
     kind: str
     files: tuple[str, ...]
     message: str
     remedy: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "files": list(self.files), "message": self.message, "remedy": self.remedy}
+        told = {"kind": self.kind, "files": list(self.files), "message": self.message, "remedy": self.remedy}
+        return {**told, **self.facts}
 
 
 @dataclass(frozen=True, slots=True)

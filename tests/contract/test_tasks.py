@@ -16,6 +16,7 @@ from PIL import Image
 import foveal
 from foveal.engine.checkpoint import load_weights, weights_sha256
 from foveal.events import EpochEnded, Finished, Saved, Started, Step
+from foveal.measure.corruptions import CORRUPTIONS
 from foveal.report import Report
 from foveal.task import Examples, Task
 from foveal.tasks import TASKS
@@ -198,6 +199,22 @@ def test_evaluating_again_counts_and_repeats(task: str, source: Path, tmp_path: 
     second = foveal.evaluate(run)
     assert (first.looks, second.looks) == (1, 2)
     assert first.scores == second.scores
+
+
+def test_what_worse_images_do_is_told_by_the_first_score(task: str, source: Path, tmp_path: Path) -> None:
+    run = foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
+    report = foveal.evaluate(run, robustness=True)
+    found = report.robustness
+    assert found is not None
+    assert found.score == report.headline[0]
+    assert found.clean.value == pytest.approx(report.scores[found.score].value, abs=1e-6)
+    assert {*found.corruptions, *found.left_out} - {"shifts"} == set(CORRUPTIONS)
+    assert bool(found.shifts) == ("shifts" not in found.left_out)
+    for kind in found.corruptions.values():
+        for level in kind.levels:
+            assert level.score.low <= level.score.value <= level.score.high
+            assert level.difference.value == pytest.approx(level.score.value - found.clean.value, abs=1e-9)
+    assert "When images get worse" in (run.report / "report.html").read_text()
 
 
 def test_predictions_do_not_depend_on_the_batch(task: str, source: Path, tmp_path: Path) -> None:

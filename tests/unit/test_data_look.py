@@ -19,6 +19,8 @@ from foveal.data.sources.assemble import FAULTS
 from foveal.data.sources.box_faults import BOX_FAULTS
 from foveal.data.sources.layout import TEXTS
 from foveal.errors import SourceError, UnreadableImage
+from foveal.measure.shortcuts import SHORTCUT
+from foveal.measure.suspects import SUSPECT
 from foveal.readers import ImageReader
 from foveal.task import Task
 from foveal.tasks import named_task
@@ -362,9 +364,11 @@ def test_the_reference_page_knows_every_kind() -> None:
     sources = [path.read_text() for path in (root / "src/foveal/data").rglob("*.py")]
     made = {kind for text in sources for kind in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     made |= {kind for text in sources for kind in re.findall(r'_grouped\(\s*"([a-z-]+)"', text)}
-    made |= {*NOTES, *TEXTS, CONTRADICTING} | {kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())}
+    made |= {*NOTES, *TEXTS, CONTRADICTING, SUSPECT, SHORTCUT} | {
+        kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())
+    }
     page = (root / "docs/reference/sources.md").read_text()
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 37
+    assert len(made) == 40

@@ -78,6 +78,7 @@ class Boxes:
 
     larger_is_better = True
     placed = True
+    exclusive = False
     every_step = False
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:

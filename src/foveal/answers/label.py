@@ -59,6 +59,7 @@ class Label:
 
     larger_is_better = True
     placed = False
+    exclusive = True
     every_step = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:

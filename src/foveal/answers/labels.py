@@ -57,6 +57,7 @@ class Labels:
 
     larger_is_better = True
     placed = False
+    exclusive = False
     every_step = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:

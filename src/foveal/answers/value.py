@@ -62,6 +62,7 @@ class Value:
 
     larger_is_better = False
     placed = False
+    exclusive = False
     every_step = True
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:

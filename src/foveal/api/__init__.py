@@ -4,6 +4,7 @@ Looking at images does not need torch; what trains, evaluates or predicts import
 """
 
 from foveal.api.answering import load, predict
+from foveal.api.checking import LabelCheck, check_labels, check_shortcuts
 from foveal.api.comparing import compare
 from foveal.api.continuing import BeforeAfter, before_after
 from foveal.api.curving import begin_curve, curve, is_curve, resume_curve
@@ -15,9 +16,12 @@ from foveal.api.showing import contact_sheet
 
 __all__ = [
     "BeforeAfter",
+    "LabelCheck",
     "before_after",
     "begin_curve",
     "begin_repeats",
+    "check_labels",
+    "check_shortcuts",
     "compare",
     "contact_sheet",
     "curve",

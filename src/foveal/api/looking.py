@@ -1,6 +1,7 @@
 """What is there, in images and in networks, before anything is learned."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from foveal.extras import extra
 from foveal.recipes import named_recipe
 from foveal.run import Run
 from foveal.task import Task
-from foveal.types import Dataset, Progress, Reading, Source
+from foveal.types import Dataset, Finding, Progress, Reading, Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +29,9 @@ def look(
     *,
     task: str = AUTO,
     reading: Reading | None = None,
+    suspects: bool = False,
+    shortcuts: bool = False,
+    minutes: float = 1.0,
     progress: Progress | None = None,
 ) -> Dataset:
     """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
@@ -37,17 +41,27 @@ def look(
             (`hf:OWNER/NAME`), or a built-in set (`digits`, `cifar10`, `cifar100`).
         task: what is to be learned; found from the targets when left out.
         reading: how the targets are to be found, where the source leaves that open.
+        suspects: find labels that look wrong, too, by networks that learn for `minutes`: findings of the kind
+            `label-suspect`, the worst first.
+        shortcuts: find out, too, whether the border, the colours or the form of the file alone tell the label: findings
+            of the kind `shortcut`.
         progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
 
     Raises:
-        SourceError: there is nothing usable there; the message says what was found.
+        SourceError: there is nothing usable there; the message says what was found. Or suspects or shortcuts were asked
+            for, and the targets are not one label an image.
     """
+    from foveal.api.checking import check_labels, check_shortcuts
     from foveal.data import look as look_at
     from foveal.data import open_source
 
     with extra("train"):
         opened = open_source(source, reading or Reading(), progress=progress)
-        return look_at(opened, resolve_task(task, opened), progress=progress)
+        dataset = look_at(opened, resolve_task(task, opened), progress=progress)
+    more: tuple[Finding, ...] = check_shortcuts(dataset, progress=progress)[1] if shortcuts else ()
+    if suspects:
+        more += check_labels(dataset, minutes=minutes, progress=progress).findings
+    return replace(dataset, findings=dataset.findings + more) if more else dataset
 
 
 def resolve_task(name: str, source: Source) -> Task:

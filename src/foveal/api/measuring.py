@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from foveal.engine.devices import Device
+    from foveal.measure.corruptions import Corrupted
+    from foveal.measure.robustness import Robustness
+    from foveal.measure.shifts import Shifted
     from foveal.report import Report
 
 __all__ = ["answers", "evaluate", "examples", "report_of"]
@@ -37,12 +40,15 @@ def evaluate(
     at: str | Sequence[str] = (),
     coverage: float | None = None,
     risk: float | None = None,
+    robustness: bool = False,
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
     Args:
         at, coverage, risk: as for `train`: choose the run's operating point anew, on its validation images, and keep it
             in the run in place of the one that was there, before anything is measured. `at="none"` takes it away.
+        robustness: measure, too, what images that are worse (blurred, noisy, turned, …) or shifted do to the first
+            score: the network answers some fifty times for up to 1,000 test images.
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
@@ -72,6 +78,9 @@ def evaluate(
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
     measurement = _with_parts(measurement, run, record, dataset, rows, outputs, test)
+    worse = None
+    if robustness:
+        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
     report = build_report(
         measurement,
         task=record,
@@ -82,6 +91,7 @@ def evaluate(
         environment=run.info["environment"],
         history=run.history(),
         all_looks=run.all_looks(),
+        robustness=worse,
     )
     report.write(run.report)
     on_report(report)
@@ -206,6 +216,34 @@ def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, 
     files, sizes = [dataset.files[row] for row in rows], dataset.sizes[rows].tolist()
     maps = [task.reader.geometry(width, height, contract) for height, width in sizes] if task.answer.placed else []
     return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps)
+
+
+def _robustness(
+    network: "nn.Module",
+    device: "Device",
+    outputs: np.ndarray,
+    test: Examples,
+    task: Task,
+    labels: Sequence[str],
+    run: Run,
+    progress: Progress | None,
+) -> "Robustness | None":
+    from foveal.engine.infer import infer
+    from foveal.measure.robustness import MOST_IMAGES, measure_robustness, passes
+
+    images = min(MOST_IMAGES, len(test.files))
+    done, total = 0, images * passes(task, *test.pixels.shape[1:3])
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress("answering for worse images", done, total)
+
+    def answer(worse: "Corrupted | Shifted") -> np.ndarray:
+        return infer(network, worse, np.arange(len(worse)), device.torch, tick)
+
+    return measure_robustness(task, answer, outputs, test, labels, run.recipe.seed, run.settled)
 
 
 def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:

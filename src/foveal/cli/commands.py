@@ -76,6 +76,8 @@ def _root(
         "foveal look photos.zip --json",
         "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
         "foveal look photos/ --augment sheet.png",
+        "foveal look photos/ --suspects --minutes 2",
+        "foveal look photos/ --shortcuts",
     )
 )
 def look(
@@ -94,11 +96,20 @@ def look(
         str | None, typer.Option(metavar="NAME", help="The recipe whose augmentation --augment shows.")
     ] = None,
     settings: SETTINGS = None,
+    suspects: Annotated[
+        bool, typer.Option("--suspects", help="Find labels that look wrong, by networks that learn from the others.")
+    ] = False,
+    shortcuts: Annotated[
+        bool,
+        typer.Option("--shortcuts", help="Say how well the border, the colours or the file alone tell the label."),
+    ] = False,
+    minutes: Annotated[float, typer.Option(metavar="M", help="For --suspects.")] = 1.0,
     as_json: JSON = False,
 ) -> None:
     """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
-    from foveal.api import contact_sheet, look, propose_split
+    from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
     from foveal.cli import show
+    from foveal.cli.show_checks import show_checks, with_checks
     from foveal.data import summary
     from foveal.errors import SplitError
     from foveal.tasks import named_task
@@ -108,6 +119,9 @@ def look(
         dataset = look(source, task=task, reading=reading, progress=progress)
         if augment:
             contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
+        hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
+        with _uncollected():
+            judged = check_labels(dataset, minutes=minutes, progress=progress) if suspects else None
     if augment:
         show.err.print(f"wrote {augment}: a row an image, the first as it is, then as training sees it", soft_wrap=True)
     note = ""
@@ -116,7 +130,11 @@ def look(
     except SplitError as error:
         note = str(error)
     data = summary(dataset, named_task(dataset.task))
-    show.json_object(data) if as_json else show.data(data, dataset, note)
+    if as_json:
+        show.json_object(with_checks(data, hidden, judged))
+        return
+    show.data(data, dataset, note)
+    show_checks(hidden, judged)
 
 
 @app.command(
@@ -280,15 +298,33 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
         "foveal evaluate runs/digits-1 --json",
         "foveal evaluate runs/xrays-1 --at PNEUMONIA:sensitivity=0.95",
         "foveal evaluate runs/photos-1 --coverage 0.8",
+        "foveal evaluate runs/photos-1 --robustness",
     )
 )
-def evaluate(run: RUN, at: AT = None, coverage: COVERAGE = None, risk: RISK = None, as_json: JSON = False) -> None:
+def evaluate(
+    run: RUN,
+    at: AT = None,
+    coverage: COVERAGE = None,
+    risk: RISK = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Measure, too, what images that are blurred, noisy, turned, hidden in part or shifted do to the first "
+            "score.",
+        ),
+    ] = False,
+    as_json: JSON = False,
+) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     from foveal.api import evaluate
     from foveal.cli import show
+    from foveal.cli.show_robustness import robustness as show_robustness
 
-    wish = {"at": at or (), "coverage": coverage, "risk": risk}
-    report = _measured(partial(evaluate, **wish), run, f"evaluating {run}", as_json)
+    measure = partial(evaluate, at=at or (), coverage=coverage, risk=risk, robustness=robustness)
+    report = _measured(measure, run, f"evaluating {run}", as_json)
+    if report.robustness and not as_json:
+        show_robustness(report.robustness)
     show.json_object(report.as_dict()) if as_json else show.page(run)
 
 

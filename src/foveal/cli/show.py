@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from foveal.errors import LeadEnded
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 FILES_SHOWN = 3
+BAR = 30  # characters
 FILES_COUNTED = 10  # more than these are counted for the reader
 
 # A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
@@ -62,14 +64,18 @@ def json_object(value: dict[str, Any]) -> None:
 
 @contextmanager
 def working(message: str) -> Iterator[Progress | None]:
-    """A spinner on a terminal, with what is told to the yielded `progress`; nothing otherwise."""
+    """A spinner on a terminal, with what is told to the yielded `progress`, and a bar where it is known of how much;
+    nothing otherwise."""
     if not err.is_terminal:
         yield None
         return
     with err.status(escape(message)) as status:
 
         def progress(what: str, done: int, total: int) -> None:
-            status.update(f"{escape(message)}: {what} {done:,}" + (f" of {total:,}" if total else ""))
+            told = f"{escape(message)}: {what} {done:,}" + (f" of {total:,}" if total else "")
+            line = Table.grid(padding=(0, 1))
+            line.add_row(told, *([ProgressBar(total, done, width=BAR)] if total else []))
+            status.update(line)
 
         yield progress
 

@@ -27,6 +27,7 @@ TABLES = (".csv", ".tsv", ".parquet")
 OF_ROWS = ("wrong-target", "wrong-row", "missing-file")
 CONTRADICTING = "contradicting-label"
 TINY = 3
+RARE = 0.1  # of an even share of the images
 SHOWN = 20  # groups of duplicates that get a finding each; more than that become one finding
 NOTES = {
     "animated": (
@@ -192,6 +193,12 @@ def about_labels(
         message = f"fewer than {TINY} images in: {_some(tiny)}"
         remedy = "Add images: train, validation and test need one each."
         yield Finding("tiny-class", _files_of(used, tiny), message, remedy)
+    even = sum(counts.values()) / max(1, len(counts))
+    if rare := [label for label, count in counts.items() if TINY <= count < RARE * even]:
+        told = _some([f"{label} ({counts[label]:,})" for label in rare])
+        message = f"less than a tenth of an even share of the images ({even:,.0f}) in: {told}"
+        remedy = "Add images of them. Judge by macro F1 and by label, not by accuracy: it hardly notices them."
+        yield Finding("imbalance", _files_of(used, rare), message, remedy)
     if trained and (untrained := [label for label, count in counts.items() if count and not trained[label]]):
         message = f"no image in train, but in another split: {_some(untrained)}"
         remedy = "Check the spelling, or add images to train."

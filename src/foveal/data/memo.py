@@ -18,7 +18,7 @@ from foveal.types import SPLITS, Dataset, Finding, Source
 
 __all__ = ["memo_path", "recall", "recall_task", "remember", "remember_task"]
 
-VERSION = "3"  # of what is remembered; a change makes every source be decoded again
+VERSION = "4"  # of what is remembered; a change makes every source be decoded again
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile)
 SPLIT_NAMES = np.array(["", *SPLITS], dtype="<U10")
 

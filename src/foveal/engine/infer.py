@@ -6,12 +6,13 @@ and not always bit for bit. On a GPU cuDNN may round convolutions to TF32, as to
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["BATCH_TOLERANCE", "batch_size", "forward", "infer"]
+__all__ = ["BATCH_TOLERANCE", "Pixels", "batch_size", "forward", "infer"]
 
 BATCH_TOLERANCE = 1e-5
 """Largest difference that the batch may make to an output, as a share of the largest output (measured: 7e-7)."""
@@ -20,6 +21,15 @@ BATCH_TOLERANCE = 1e-5
 # more; a GPU wants more work at a time.
 ON_A_CPU = 1 << 18, 128
 ON_A_GPU = 1 << 22, 512
+
+
+class Pixels(Protocol):
+    """(N, H, W, C) uint8: an array, or images that are made when their row numbers are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, chosen: np.ndarray, /) -> np.ndarray: ...
 
 
 def batch_size(height: int, width: int, device: torch.device) -> int:
@@ -36,7 +46,7 @@ def forward(network: nn.Module, pixels: np.ndarray, device: torch.device) -> np.
 
 
 def infer(
-    network: nn.Module, pixels: np.ndarray, rows: np.ndarray, device: torch.device, tick: Callable[[int], object] = int
+    network: nn.Module, pixels: Pixels, rows: np.ndarray, device: torch.device, tick: Callable[[int], object] = int
 ) -> np.ndarray:
     """Raw outputs (len(rows), K) float32 of the network in eval mode, which it is left in.
 

@@ -25,6 +25,7 @@ from foveal.report.plots import (
     thumbnail_uri,
     ticks,
 )
+from foveal.report.robustness import robustness_panels
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
 from foveal.report.trust import trust_cautions, trust_of
 from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
@@ -84,6 +85,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         scatters=[scatter_svg(p.name, p.truth, p.predicted, p.half_width) for p in report.points[:VALUES_SHOWN]],
         precision_recall=_precision_recall(report),
         errors=[(kind, ERROR_KINDS.get(kind, ""), row) for kind, row in report.errors.items()],
+        worse=robustness_panels(report.robustness) if report.robustness else None,
         labels=_labels(report) if report.scores and report.per_label else None,
         mistakes=_mistakes(report, images),
         trust=trust_of(report),

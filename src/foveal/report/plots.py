@@ -28,8 +28,8 @@ __all__ = [
     "scatter_svg",
     "square",
     "thumbnail_uri",
+    "tick_label",
     "ticks",
-    "told_tick",
     "unit_square",
 ]
 
@@ -81,7 +81,7 @@ def curves_svg(title: str, train: Curve, validation: Curve, *, falling: bool) ->
     for value in values:
         _, y = at(0, value)
         parts.append(f'<g opacity=".15">{THIN.format(f"M{LEFT} {y}H{RIGHT}")}</g>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:g}" text-anchor="end">{told_tick(value, values)}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:g}" text-anchor="end">{tick_label(value, values)}</text>')
     for epoch in epochs:
         x, _ = at(epoch, values[0])
         parts.append(THIN.format(f"M{x} {BELOW}v4"))
@@ -133,7 +133,7 @@ def scatter_svg(name: str, truth: Sequence[float], predicted: Sequence[float], h
     for mark in marks:
         x, y = at(mark, mark).split()
         parts.append(THIN.format(f"M{x} {bottom}v4M{FROM_LEFT} {y}h-4"))
-        told = told_tick(mark, marks)
+        told = tick_label(mark, marks)
         parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{told}</text>')
         parts.append(f'<text x="{FROM_LEFT - 7}" y="{float(y) + 4:.1f}" text-anchor="end">{told}</text>')
     dots = "".join(f"M{at(*pair)}h0" for pair in zip(truth, predicted))
@@ -248,7 +248,7 @@ def ticks(low: float, high: float, smallest: float = 0) -> list[float]:
     raise AssertionError
 
 
-def told_tick(value: float, among: Sequence[float]) -> str:
+def tick_label(value: float, among: Sequence[float]) -> str:
     """With the decimals that tell ticks apart."""
     decimals = max(0, -math.floor(math.log10(among[1] - among[0]) + ROUNDING))
     return f"{value:.{decimals}f}" if decimals <= 4 and abs(among[-1]) < 1e5 else f"{value:.2g}"

@@ -22,14 +22,17 @@ from foveal.report.schema import (
     ReportBox,
     ReportCalibration,
     ReportConfusion,
+    ReportCorruption,
     ReportCurve,
     ReportData,
     ReportEpoch,
     ReportErrors,
+    ReportLevel,
     ReportLooks,
     ReportMistake,
     ReportOperating,
     ReportPoints,
+    ReportRobustness,
     ReportScore,
     ReportSelective,
     ReportSlice,
@@ -51,6 +54,9 @@ PARTS = (
     ReportSelective,
     ReportSlice,
     ReportLooks,
+    ReportRobustness,
+    ReportCorruption,
+    ReportLevel,
     ReportEpoch,
     ReportData,
 )
@@ -113,6 +119,8 @@ least. Where every answer is right, or none, all resamples are equal: then the W
 instead, or, of several labels at once and of boxes, that of a share of the images that have any. |
 | `delong` | From DeLong's variance of the AUROC (1988), on the logit scale. Where that variance is 0, as when all \
 images are ranked right, the Wilson interval for as many images as there are on the rarer side is given instead. |
+| `paired-wald` | Of the difference between two shares of the same images: Bonett and Price's adjusted Wald interval \
+(2012). The `bootstrap` interval of a difference draws the same images for both scores. |
 
 An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from
 elsewhere, of wrong labels, or of another training run with another seed.

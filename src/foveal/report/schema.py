@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from foveal.errors import RunError
 from foveal.files import write_atomic
 from foveal.looks import Looks, too_good
+from foveal.measure.robustness import Robustness
 from foveal.task import Task
 from foveal.types import Measurement, SplitName
 
@@ -23,14 +24,17 @@ __all__ = [
     "ReportBox",
     "ReportCalibration",
     "ReportConfusion",
+    "ReportCorruption",
     "ReportCurve",
     "ReportData",
     "ReportEpoch",
     "ReportErrors",
+    "ReportLevel",
     "ReportLooks",
     "ReportMistake",
     "ReportOperating",
     "ReportPoints",
+    "ReportRobustness",
     "ReportScore",
     "ReportSelective",
     "ReportSlice",
@@ -54,7 +58,7 @@ class ReportScore(_Part):
         description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
     )
     n: int = Field(description="images the number rests on")
-    method: str = Field(description="how the interval was made: `wilson`, `bootstrap` or `delong`")
+    method: str = Field(description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`")
 
 
 class ReportConfusion(_Part):
@@ -181,6 +185,46 @@ class ReportSlice(_Part):
     worse: bool = Field(description="whether its interval lies wholly on the worse side of the interval of all images")
 
 
+class ReportLevel(_Part):
+    """Test images made worse in one way, by so much."""
+
+    level: int = Field(description="1 to 5")
+    strength: float = Field(description="in the unit that the corruption's `parameter` names")
+    score: ReportScore = Field(description="of these images")
+    difference: ReportScore = Field(description="of that score to the one of the same images as they are")
+    p: float = Field(description="two-sided, of no difference: McNemar's exact test, or from the bootstrap")
+    adjusted: float = Field(description="the same, adjusted by Holm over all levels of all corruptions")
+    worse: bool = Field(description="whether the score is worse, and `adjusted` below 0.05")
+
+
+class ReportCorruption(_Part):
+    """One way to make images worse."""
+
+    parameter: str = Field(description="what a strength is, with its unit")
+    levels: list[ReportLevel] = Field(description="five, from mild to severe")
+    first_worse: int | None = Field(description="the first level that is significantly worse; null where none is")
+
+
+class ReportRobustness(_Part):
+    """How the first score of the headline holds as the test images get worse."""
+
+    score: str = Field(description="name of the score")
+    images: int = Field(description="test images that were taken, at most 1,000, drawn with the recipe's seed")
+    clean: ReportScore = Field(description="of these images as they are")
+    corruptions: dict[str, ReportCorruption] = Field(
+        description="`blur`, `noise`, `jpeg`, `brightness`, `contrast`, `rotation`, `occlusion` and `scale`"
+    )
+    shifts: dict[str, list[ReportScore]] = Field(
+        description="how an image is moved (`straight`, `diagonal`, `random`) to a number for each distance, from 1 "
+        "pixel on; empty where the answer says where things are"
+    )
+    change: str = Field(
+        description="what those numbers are: `same`, the share of the images whose answer stays the same; `spreads`, "
+        "by how many standard deviations of the true values the answer changes on average; empty where there are none"
+    )
+    left_out: dict[str, str] = Field(description="name of a corruption, or `shifts`, to why it was not measured")
+
+
 class ReportEpoch(BaseModel):
     """One pass over the training images. Other tasks have their own (`mae`, `macro_auroc`) where `accuracy` stands."""
 
@@ -264,6 +308,9 @@ class Report(_Part):
     errors: dict[str, ReportErrors] = Field(
         default_factory=dict, description="kind of wrong boxes to how many there are; empty where the answer has none"
     )
+    robustness: ReportRobustness | None = Field(
+        None, description="what worse and shifted images do to the first score; null unless it was asked for"
+    )
     settled: dict[str, Any] = Field(
         default_factory=dict,
         description="what was chosen on the validation images when training was over: `thresholds` on the probability "
@@ -336,6 +383,7 @@ def build_report(
     history: Sequence[Mapping[str, Any]],
     settled: Mapping[str, Any] = {},
     all_looks: Looks | None = None,
+    robustness: Robustness | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -351,6 +399,7 @@ def build_report(
         **asdict(measurement),
         "task": task.name,
         "headline": [name for name in task.headline if name in measurement.scores],
+        "robustness": asdict(robustness) if robustness else None,
         "settled": dict(settled),
         "looks": looks,
         "all_looks": _all_looks(all_looks, task, measurement),

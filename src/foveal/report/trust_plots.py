@@ -10,8 +10,8 @@ from foveal.report.plots import (
     TRAIN,
     VALIDATION,
     square,
+    tick_label,
     ticks,
-    told_tick,
     unit_square,
 )
 from foveal.report.schema import ReportBin
@@ -67,7 +67,7 @@ def risk_coverage_svg(errors: Sequence[float], at: tuple[float, float] | None) -
     for mark in marks:
         y = float(place(0, mark).split()[1])
         parts.append(f'<g opacity=".15">{THIN.format(f"M{FROM_LEFT} {y}H{right}")}</g>')
-        parts.append(f'<text x="{FROM_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{told_tick(mark, marks)}</text>')
+        parts.append(f'<text x="{FROM_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{tick_label(mark, marks)}</text>')
     for mark in (0, 0.25, 0.5, 0.75, 1):
         x = place(mark, 0).split()[0]
         parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{mark:g}</text>')

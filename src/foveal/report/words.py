@@ -16,6 +16,7 @@ SPELLED = {
     "auroc": "AUROC",
     "ece": "ECE",
     "f1": "F1",
+    "jpeg": "JPEG",
     "mae": "MAE",
     "map": "mAP",
     "r2": "R²",

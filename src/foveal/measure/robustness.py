@@ -1,0 +1,224 @@
+"""How a network's first score falls as its test images get worse, and whether its answer survives a small shift."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
+from foveal.measure.differences import drawn_difference, holm, share_difference
+from foveal.measure.intervals import ERROR, SHARE, interval, resampled, wilson
+from foveal.measure.shifts import SHIFTS, Shifted, distances
+from foveal.task import Examples, Judge, PixelRows, Task
+from foveal.types import Score
+
+__all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "passes"]
+
+MOST_IMAGES = 1_000
+RESAMPLES = 400
+SIGNIFICANT = 0.05
+NO_PLACE = "a box that was turned is no box any more: how far its sides would have to move is not known"
+MUST_MOVE = "the answer says where, so it has to move with the image"
+
+Answer = Callable[[Corrupted | Shifted], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step of a corruption.
+
+    Args:
+        level: 1 to 5.
+        strength: in the unit that the corruption's `parameter` names.
+        difference: to the score of the same images as they are.
+        p: two-sided, of no difference.
+        adjusted: the same by Holm, over all levels of all corruptions.
+        worse: whether that is below 0.05, and the score worse.
+    """
+
+    level: int
+    strength: float
+    score: Score
+    difference: Score
+    p: float
+    adjusted: float
+    worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One corruption.
+
+    Args:
+        parameter: what a strength is, with its unit.
+        first_worse: the first level that is significantly worse; None where none is.
+    """
+
+    parameter: str
+    levels: tuple[Level, ...]
+    first_worse: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """How the first score of the headline holds.
+
+    Args:
+        score: its name.
+        images: test images that were taken, at most 1,000, drawn with the recipe's seed.
+        clean: of these images as they are.
+        corruptions: name to what came of it.
+        shifts: how an image is moved to a score for each distance, from 1 pixel on.
+        change: what those scores are: `same`, the share of the images whose answer stays the same; or `spreads`, the
+            mean change of the value in standard deviations of the true ones.
+        left_out: name of a corruption, or `shifts`, to the reason why it was not measured.
+    """
+
+    score: str
+    images: int
+    clean: Score
+    corruptions: dict[str, Kind]
+    shifts: dict[str, tuple[Score, ...]]
+    change: str
+    left_out: dict[str, str]
+
+
+def passes(task: Task, height: int, width: int) -> int:
+    """How often a network answers for every image, the clean ones not counted."""
+    kinds = sum(_possible(task, corruption) for corruption in CORRUPTIONS.values())
+    return kinds * LEVELS + (0 if task.answer.placed else len(SHIFTS) * len(distances(height, width)))
+
+
+def measure_robustness(
+    task: Task,
+    answer: Answer,
+    outputs: np.ndarray,
+    test: Examples,
+    labels: Sequence[str],
+    seed: int,
+    settled: Mapping[str, Any] = {},
+) -> Robustness | None:
+    """The first score of the task's headline under every corruption and level, each beside the clean one on the same
+    images; and the answers to shifted images beside those to unshifted ones. None where there is nothing to score.
+
+    A share of images is compared by McNemar's exact test and Bonett and Price's interval, any other score by resampled
+    images, the same for both. p-values are adjusted by Holm over all levels of all corruptions: that even one of the
+    levels called worse is not is then at most 5% likely. Intervals are not adjusted.
+
+    Args:
+        answer: raw outputs of the network for images that are made worse when they are indexed.
+        outputs: its raw outputs for the images as they are.
+    """
+    if not len(test.files):
+        return None
+    outputs, test = _drawn(outputs, test, seed)
+    trial = _Trial(task.judge(test, labels, settled), outputs, len(test.files), seed)
+    clean = trial.score(trial.judge, outputs)
+    if clean is None:
+        return None
+    found: dict[tuple[str, int], tuple[float, Score, Score, float]] = {}
+    for name, corruption in CORRUPTIONS.items():
+        for level in range(1, LEVELS + 1) if _possible(task, corruption) else ():
+            images = Corrupted(test.files, test.pixels, corruption, level, seed)
+            judge = task.judge(images.examples(test), labels, settled)
+            strength = corruption.strength(level, *images.shape[1:3])
+            found[name, level] = strength, *trial.against(judge, answer(images))
+    kinds = _kinds(found, trial.judge.error)
+    shifts, change = _shifts(answer, trial.judge, outputs, test, seed)
+    left_out = {name: NO_PLACE for name in CORRUPTIONS if name not in kinds} | ({} if shifts else {"shifts": MUST_MOVE})
+    return Robustness(task.headline[0], len(test.files), clean, kinds, shifts, change, left_out)
+
+
+def _possible(task: Task, corruption: Corruption) -> bool:
+    """Whether the truth can follow what it does to the image."""
+    return not (task.answer.placed and corruption.moves and corruption.geometry is None)
+
+
+def _drawn(outputs: np.ndarray, test: Examples, seed: int) -> tuple[np.ndarray, Examples]:
+    if len(test.files) <= MOST_IMAGES:
+        return outputs, test
+    rows = np.sort(np.random.default_rng(seed).permutation(len(test.files))[:MOST_IMAGES])
+    pixels = test.pixels
+    chosen = PixelRows(pixels.array, pixels.rows[rows]) if isinstance(pixels, PixelRows) else PixelRows(pixels, rows)
+    files = [test.files[int(row)] for row in rows]
+    geometries = [test.geometries[int(row)] for row in rows] if test.geometries else ()
+    return outputs[rows], Examples(files, chosen, test.targets[rows], geometries)
+
+
+class _Trial:
+    """The clean outputs' score, for others to be compared with."""
+
+    def __init__(self, judge: Judge, outputs: np.ndarray, n: int, seed: int) -> None:
+        self.judge, self.n, self.seed = judge, n, seed
+        self.right = judge.right(outputs) if judge.right else None
+        self.value, self.drawn = (0.0, np.zeros(0)) if judge.right else self._resampled(judge, outputs)
+
+    def score(self, judge: Judge, outputs: np.ndarray) -> Score | None:
+        if judge.right:
+            return wilson(int(judge.right(outputs).sum()), self.n)
+        return self._with_interval(*self._resampled(judge, outputs)) if np.isfinite(self.value) else None
+
+    def against(self, judge: Judge, outputs: np.ndarray) -> tuple[Score, Score, float]:
+        """The score of these outputs, its difference to the clean one, and the p of none."""
+        if judge.right:
+            assert self.right is not None
+            right = judge.right(outputs)
+            return wilson(int(right.sum()), self.n), *share_difference(self.right, right)
+        value, drawn = self._resampled(judge, outputs)
+        return self._with_interval(value, drawn), *drawn_difference(value - self.value, drawn - self.drawn, self.n)
+
+    def _resampled(self, judge: Judge, outputs: np.ndarray) -> tuple[float, np.ndarray]:
+        """The score, and that of each resample; every call draws the same images."""
+        under = judge.under(outputs)
+        drawn = [under(weights) for weights in resampled(self.n, self.seed, RESAMPLES * self.n)]
+        return float(under(np.ones((self.n, 1)))[0]), np.concatenate(drawn)
+
+    def _with_interval(self, value: float, drawn: np.ndarray) -> Score:
+        known = drawn[np.isfinite(drawn)]
+        if self.judge.error:
+            return interval(value, drawn, self.n, ERROR, freedom=max(1, self.n - 1))
+        if len(known) and known.std() > 1e-9:
+            return interval(value, drawn, self.n, SHARE)
+        return replace(wilson(min(value, 1.0) * self.n, self.n), value=value)
+
+
+def _kinds(found: Mapping[tuple[str, int], tuple[float, Score, Score, float]], error: bool) -> dict[str, Kind]:
+    adjusted = holm([p for *_, p in found.values()])
+    levels: dict[str, list[Level]] = {}
+    for ((name, level), (strength, score, difference, p)), together in zip(found.items(), adjusted):
+        fell = difference.value > 0 if error else difference.value < 0
+        worse = fell and together < SIGNIFICANT
+        levels.setdefault(name, []).append(Level(level, strength, score, difference, p, together, worse))
+    return {
+        name: Kind(CORRUPTIONS[name].parameter, tuple(those), next((one.level for one in those if one.worse), None))
+        for name, those in levels.items()
+    }
+
+
+def _shifts(
+    answer: Answer, judge: Judge, outputs: np.ndarray, test: Examples, seed: int
+) -> tuple[dict[str, tuple[Score, ...]], str]:
+    if judge.change is None:
+        return {}, ""
+    scores: dict[str, tuple[Score, ...]] = {}
+    change = "same"
+    for kind in SHIFTS:
+        changes = [
+            judge.change(outputs, answer(Shifted(test.files, test.pixels, kind, distance, seed)))
+            for distance in distances(*test.pixels.shape[1:3])
+        ]
+        scores[kind] = tuple(_of_images(one, seed) for one in changes)
+        change = "same" if changes[0].dtype == bool else "spreads"
+    return scores, change
+
+
+def _of_images(values: np.ndarray, seed: int) -> Score:
+    """A share of the images, or the mean over them, with its interval."""
+    n = len(values)
+    if values.dtype == bool:
+        return wilson(int(values.sum()), n)
+    drawn = np.concatenate([values @ weights / n for weights in resampled(n, seed, RESAMPLES * n)])
+    if not values.any():
+        return Score(0.0, 0.0, 0.0, wilson(0, n).level, n, "bootstrap")
+    return interval(float(values.mean()), drawn, n, ERROR, freedom=max(1, n - 1))
