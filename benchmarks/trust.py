@@ -15,6 +15,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import table
@@ -139,9 +140,10 @@ def near(features: np.ndarray, learned: np.ndarray) -> np.ndarray:
 def strangers(run: Run, load: Callable[..., np.ndarray], rng: np.random.Generator) -> Arrays:
     from sklearn.datasets import load_digits
 
+    numbers: Any = load_digits()
     shape = (MOST, run.recipe.input.height, run.recipe.input.width, 3)
     found = {
-        "digits": np.stack([load((image * 255 / 16).round().astype(np.uint8)) for image in load_digits().images]),
+        "digits": np.stack([load((image * 255 / 16).round().astype(np.uint8)) for image in numbers.images]),
         "uniform noise": rng.integers(0, 256, shape, dtype=np.uint8),
         "Gaussian noise": np.clip(rng.normal(128, 50, shape), 0, 255).astype(np.uint8),
     }

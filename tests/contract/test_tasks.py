@@ -217,6 +217,22 @@ def test_what_worse_images_do_is_told_by_the_first_score(task: str, source: Path
     assert "When images get worse" in (run.report / "report.html").read_text()
 
 
+def test_evaluating_for_a_wish_settles_it_or_says_why_not(task: str, source: Path, tmp_path: Path) -> None:
+    run = foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK))
+    label = run.info["labels"][0]
+    wish = Wish((Aim(label, "sensitivity", 0.5),))
+    if refused(TASKS[task], wish, tuple(run.info["labels"])):
+        with pytest.raises(foveal.FovealError, match=f"cannot be done for {task}"):
+            foveal.evaluate(run, at=str(wish.at[0]))
+        assert foveal.Run.open(run.path).looks() == 1
+        return
+    report = foveal.evaluate(run, at=str(wish.at[0]))
+    assert [(point.label, point.wanted) for point in report.operating] == [(label, 0.5)]
+    assert "Operating point" in (run.report / "report.html").read_text()
+    for answer in foveal.predict(run.path, files_of(source)[:3]):
+        assert answer.as_dict()["abstained"] in (True, False)
+
+
 def test_predictions_do_not_depend_on_the_batch(task: str, source: Path, tmp_path: Path) -> None:
     predictor = foveal.load(foveal.train(source, task=task, out=tmp_path / "run", **with_what(task, QUICK)))
     files = files_of(source)[:9]

@@ -153,3 +153,18 @@ def test_on_the_command_line(photos: Path, tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(noise)
     told = call.invoke(app, ["predict", str(run.path), str(noise)])
     assert "abstained: unlike the training images" in told.stdout
+
+
+def test_groups_of_the_source_are_parts_of_the_report(photos: Path, tmp_path: Path) -> None:
+    lines = ["path,label,patient,split"]
+    for label in DIM:
+        for i in range(120):
+            patient = f"patient {i // 20}"
+            split = {"patient 0": "test", "patient 1": "test", "patient 2": "validation"}.get(patient, "train")
+            lines.append(f"{label}/{i:03}.png,{label},{patient},{split}")
+    table = photos / "labels.csv"
+    table.write_text("\n".join(lines) + "\n")
+    run = foveal.train(table, out=tmp_path / "run", **QUICK)
+    table.unlink()
+    parts = {part.name: part for part in Report.read(run.report / "report.json").slices if part.kind == "group"}
+    assert {name: part.images for name, part in parts.items()} == {"patient 0": 40, "patient 1": 40}

@@ -24,8 +24,8 @@ def calibration(before: np.ndarray, after: np.ndarray, right: np.ndarray, temper
         temperature: that lies between the two.
         seed: of the resamples.
     """
-    errors = _errors([before, after], right, seed) if temperature != 1 else _errors([after], right, seed) * 2
-    return Calibration(temperature, *errors, _bins(before, right), _bins(after, right))
+    first, last = _errors([before, after], right, seed)
+    return Calibration(temperature, first, last, _bins(before, right), _bins(after, right))
 
 
 def expected_calibration_error(probability: np.ndarray, right: np.ndarray, seed: int) -> Score:

@@ -47,10 +47,10 @@ def slices(
     found = []
     for kind, part, rows in _parts(test, sizes, groups):
         some = Examples(
-            [test.files[row] for row in rows.tolist()],
+            [test.files[int(row)] for row in rows],
             _rows(test.pixels, rows),
             test.targets[rows],
-            [test.geometries[row] for row in rows.tolist()] if test.geometries else (),
+            [test.geometries[int(row)] for row in rows] if test.geometries else (),
         )
         score = measure(outputs[rows], some, none, labels, seed, settled).scores.get(name)
         if score is not None:

@@ -113,8 +113,9 @@ share of the images that have the label, as many as `n` (Boyd, Eng and Page 2013
 of as many images. |
 | `bootstrap` | Up to 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval \
 (Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1 (for `ece`, which chance \
-makes larger in a sample and larger again in each resample, the correction matters most); on the logarithmic scale for \
-errors, and for what R² leaves to 1, with Student's quantile. Many images, or labels, have fewer resamples, 200 at \
+makes larger in a sample and larger again in each resample, it begins at the latest where chance could have added the \
+rest); on the logarithmic scale for errors, and for what R² leaves to 1, with Student's quantile. Many images, or \
+labels, have fewer resamples, 200 at \
 least. Where every answer is right, or none, all resamples are equal: then the Wilson interval of accuracy is given \
 instead, or, of several labels at once and of boxes, that of a share of the images that have any. |
 | `delong` | From DeLong's variance of the AUROC (1988), on the logit scale. Where that variance is 0, as when all \
