@@ -245,7 +245,8 @@ def _keys(first: Dataset, second: Dataset, task: Task, progress: Progress | None
 
 
 def _test(dataset: Dataset, keys: Sequence[str]) -> list[tuple[str, int]]:
-    return [(keys[row], row) for row in dataset.rows("test").tolist()]
+    rows: list[int] = dataset.rows("test").tolist()
+    return [(keys[row], row) for row in rows]
 
 
 def _refuse_seen(tested: _Side, learned: _Side, keys: Sequence[Sequence[str]], tests: Sequence[dict[str, int]]) -> None:
