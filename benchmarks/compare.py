@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py WORK [same | better | curve | record]...
 
-`same`: ten repeats of one recipe on digits, divided in two at random 20 times: called different at most twice.
+`same`: ten repeats of a recipe on digits, divided in two at random 20 times: called different at most twice.
 `better`: the worked example against itself with batch norm, dropout, mirroring, shifts and a falling rate, on 3,000
 training and 2,000 test images of CIFAR-10, five repeats each: called different. `curve`: CIFAR-10 on 10% to 50% of the
 training images, then two trainings on all of them: their accuracy lies in the interval that was said. `record` prints
@@ -42,7 +42,7 @@ BETTER = {
     "schedule": "cosine",
     "learning_rate": 2e-3,
 }
-DIGITS = {"epochs": 3, "net": "16c3-mp2-32c3-64n", "keep": "last"}
+SAME = {"same": {"epochs": 3, "net": "16c3-mp2-32c3-64n", "keep": "last"}, "same-default": {"epochs": 8}}
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 HELD_OUT = 0.1
 NEW_SEEDS = (10, 11)  # of the trainings on all images: other ones than those of the curve
@@ -61,7 +61,8 @@ def main() -> int:
 
 
 def same(work: Path, minutes: float) -> None:
-    series(work / "same", "digits", REPEATS, **DIGITS)
+    for name, asked in SAME.items():
+        series(work / name, "digits", REPEATS, **asked)
 
 
 def better(work: Path, minutes: float) -> None:
@@ -119,15 +120,16 @@ def record(work: Path, minutes: float) -> None:
     print(f"- Command: `python benchmarks/compare.py WORK {' '.join(sys.argv[2:])}`")
     print(f"- Machine: {machine()}")
     print(f"- foveal {version('foveal')}, torch {version('torch')}, scipy {version('scipy')}\n")
-    if is_series(work / "same") and Series(work / "same").finished:
-        record_same(work / "same")
+    for name, asked in SAME.items():
+        if is_series(work / name) and Series(work / name).finished:
+            record_same(work / name, asked)
     if all(is_series(work / name) and Series(work / name).finished for name in ("cookbook", "better")):
         record_better(work)
     if (work / "curve" / "curve.json").is_file():
         record_curve(work)
 
 
-def record_same(path: Path) -> None:
+def record_same(path: Path, asked: dict[str, object]) -> None:
     values = np.array(repeats_of(Series.open(path)).scores["accuracy"].values)
     rng, called = np.random.default_rng(0), []
     for _ in range(HALVES):
@@ -135,7 +137,7 @@ def record_same(path: Path) -> None:
         called.append(welch(values[order[:5]].tolist(), values[order[5:]].tolist()).p < 0.05)
     halves = [set(half) for half in itertools.combinations(range(10), 5) if 0 in half]
     every = [welch(values[sorted(half)].tolist(), np.delete(values, sorted(half)).tolist()).p < 0.05 for half in halves]
-    print("## One recipe, divided in two\n")
+    print(f"## One recipe, divided in two: digits, {', '.join(f'{key} {value}' for key, value in asked.items())}\n")
     print(
         f"Ten repeats, accuracy {', '.join(f'{value:.4f}' for value in values)}: mean {values.mean():.4f}, deviation "
     )
@@ -154,6 +156,13 @@ def record_better(work: Path) -> None:
         values = ", ".join(f"{value:.4f}" for value in score.values)
         rows.append((name, f"{score.mean:.4f} [{score.low:.4f}, {score.high:.4f}]", f"{score.deviation:.4f}", values))
     table("Two recipes", ("recipe", "mean accuracy [95%, t]", "deviation", "seeds"), rows)
+    first, second = (repeats_of(Series.open(work / name)).scores["accuracy"].values for name in ("cookbook", "better"))
+    threes = [
+        welch(list(one), list(other)).p < 0.05
+        for one in itertools.combinations(first, 3)
+        for other in itertools.combinations(second, 3)
+    ]
+    print(f"\nOf all {len(threes)} ways to take three of each, {sum(threes)} are called different.")
     print(f"\nRecipes: {found.recipes_words}\n\nNetworks (seed 0): {found.networks.words}\n")
 
 

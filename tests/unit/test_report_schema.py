@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from foveal.errors import RunError
-from foveal.report import Report, build_report, reference_page
+from foveal.looks import Looks
+from foveal.report import Report, build_report, reference_page, words_on_looks
 from foveal.tasks import TASKS
 from foveal.types import Confusion, DrawnBox, ErrorKind, Measurement, Mistake, Points, PrecisionRecall, Score
 
@@ -202,6 +203,18 @@ def test_damaged_files_are_named(tmp_path: Path, change: Any, told: str) -> None
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No such file"):
         Report.read(tmp_path / "report.json")
+
+
+def test_what_the_looks_of_all_runs_do_to_the_number() -> None:
+    report = build(all_looks=Looks(looks=9, runs=5))
+    assert report.all_looks is not None
+    deviation = (SCORE.high - SCORE.low) / 2 / 1.959964
+    assert report.all_looks.too_good == pytest.approx(deviation * 1.180, rel=1e-3)
+    told = words_on_looks(report)
+    assert told.startswith("5 runs have looked at test images of this set, 9 times in all")
+    assert f"accuracy is too high by up to about {report.all_looks.too_good:.3f}" in told
+    assert words_on_looks(build(all_looks=Looks(looks=3, runs=1))) == ""
+    assert words_on_looks(build()) == ""
 
 
 def test_json_schema_describes_every_field() -> None:

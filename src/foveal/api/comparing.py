@@ -245,7 +245,8 @@ def _keys(first: Dataset, second: Dataset, task: Task, progress: Progress | None
 
 
 def _test(dataset: Dataset, keys: Sequence[str]) -> list[tuple[str, int]]:
-    return [(keys[row], int(row)) for row in dataset.rows("test")]
+    rows: list[int] = dataset.rows("test").tolist()
+    return [(keys[row], row) for row in rows]
 
 
 def _refuse_seen(tested: _Side, learned: _Side, keys: Sequence[Sequence[str]], tests: Sequence[dict[str, int]]) -> None:
@@ -253,7 +254,7 @@ def _refuse_seen(tested: _Side, learned: _Side, keys: Sequence[Sequence[str]], t
     Args:
         keys, tests: of the one whose test images are asked about, and of the one that may know them.
     """
-    known = {keys[1][row] for split in ("train", "validation") for row in learned.dataset.rows(split)}
+    known = {keys[1][row] for split in ("train", "validation") for row in learned.dataset.rows(split).tolist()}
     seen = [row for key, row in tests[0].items() if key in known and key not in tests[1]]
     if seen:
         raise RunError(

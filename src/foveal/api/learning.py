@@ -346,7 +346,8 @@ def _noted(dataset: Dataset) -> tuple[str, ...]:
 
 
 def refuse_taken(out: str | Path | None) -> None:
-    """
+    """See that nothing is lost by writing there.
+
     Raises:
         RunError: something is at `out` already; an empty folder is taken away.
     """
