@@ -1,8 +1,9 @@
 """Measuring a run on its test images."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from foveal.report import Report
 
-__all__ = ["evaluate", "examples", "report_of"]
+__all__ = ["evaluate", "examples", "report_of", "without_twins"]
 
 THUMBNAIL_SIDE, SCENE_SIDE = 128, 400  # pixels; the larger one where boxes are drawn over it
 
@@ -63,6 +64,7 @@ def evaluate(
     places = record, run.recipe.input
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
+    apart = without_twins(dataset, outputs, run, *places, array)
     report = build_report(
         measurement,
         task=record,
@@ -70,6 +72,7 @@ def evaluate(
         recipe=run.recipe.model_dump(mode="json"),
         data=summary(dataset, record),
         settled=run.settled,
+        without_twins=apart,
         environment=run.info["environment"],
         history=run.history(),
     )
@@ -82,6 +85,29 @@ def evaluate(
     }
     write_page(report, thumbnails, run.report / "report.html")
     return report
+
+
+def without_twins(
+    dataset: Dataset, outputs: np.ndarray, run: Run, task: Task, contract: InputContract, array: np.ndarray
+) -> dict[str, Any] | None:
+    """The scores without the test images that have a twin in train or validation, as the report has them; None where
+    none has one, or none is left. A network that knows those by heart looks better than it is.
+
+    Args:
+        outputs: for all test images.
+        array: pixels of the dataset.
+    """
+    from foveal.data.linking import rows_with_twins
+
+    rows, known = dataset.rows("test"), np.flatnonzero(np.isin(dataset.splits, ("train", "validation")))
+    left = ~rows_with_twins(dataset.twins, len(dataset), rows, known)
+    if left.all() or not left.any():
+        return None
+    # Without training images there are no baselines: they take longer than all else.
+    test, none = (examples(dataset, array, part, task, contract) for part in (rows[left], rows[:0]))
+    measured = task.measure(outputs[left], test, none, dataset.labels, run.recipe.seed, run.settled)
+    scores = {name: asdict(score) for name, score in measured.scores.items()}
+    return {"images": int(left.sum()), "left_out": int((~left).sum()), "scores": scores}
 
 
 def report_of(

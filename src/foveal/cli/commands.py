@@ -10,8 +10,11 @@ import typer
 
 from foveal.cli.options import (
     ACCEPT_LICENCE,
+    DECISIONS,
     DEVICE,
     GROUP,
+    GROUP_LEVEL,
+    GROUP_PATTERN,
     JSON,
     MINUTES,
     NET,
@@ -26,6 +29,7 @@ from foveal.cli.options import (
     SPLIT,
     TARGET,
     TASK,
+    TOGETHER,
     WEIGHTS,
     completed,
     examples,
@@ -71,6 +75,7 @@ def _root(
         "foveal look photos.zip --json",
         "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
         "foveal look photos/ --augment sheet.png",
+        "foveal look xrays/ --group-pattern '(?P<patient>p[0-9]+)_' --fix moves.csv",
     )
 )
 def look(
@@ -81,6 +86,9 @@ def look(
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
     augment: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw some images as training would change them, into this PNG file."),
@@ -88,23 +96,36 @@ def look(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="The recipe whose augmentation --augment shows.")
     ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what could be left out or grouped into this new table, to edit and to give to --decisions.",
+            rich_help_panel=TOGETHER,
+        ),
+    ] = None,
     settings: SETTINGS = None,
     as_json: JSON = False,
 ) -> None:
-    """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
+    """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, the split."""
     from foveal.api import contact_sheet, look, propose_split
     from foveal.cli import show
-    from foveal.data import summary
+    from foveal.data import summary, write_proposal
     from foveal.errors import SplitError
     from foveal.tasks import named_task
 
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
     with show.working(f"looking at {source}") as progress:
-        dataset = look(source, task=task, reading=reading, progress=progress)
+        dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
         if augment:
             contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
     if augment:
         show.err.print(f"wrote {augment}: a row an image, the first as it is, then as training sees it", soft_wrap=True)
+    if fix:
+        rows = write_proposal(dataset, fix)
+        how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
+        show.err.print(f"wrote {fix}: {rows:,} proposals; {how}", soft_wrap=True)
     note = ""
     try:
         dataset = propose_split(dataset)
@@ -119,6 +140,7 @@ def look(
         "foveal train",
         "foveal train photos/ --minutes 5",
         "foveal train photos/ --epochs 30",
+        "foveal train photos/ --decisions moves.csv",
         "foveal train cifar10 --recipe cookbook",
         "foveal train cells.zip --minutes 20",
         "foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005",
@@ -132,6 +154,9 @@ def train(
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -180,8 +205,9 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     flags["weights"] = str(weights) if weights else None
     changes = {name: value for name, value in flags.items() if value is not None} | settings_of(settings or [])
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
-    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
+    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "decisions": decisions}
     places = {"out": out, "device": device or "auto", "save_every": save_every}
     with _uncollected(), show.working(f"looking at {source}") as progress:
         options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
@@ -204,6 +230,9 @@ def plan(
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
     net: NET = None,
     pretrained: PRETRAINED = None,
     weights: WEIGHTS = None,
@@ -216,9 +245,11 @@ def plan(
     from foveal.api import plan
     from foveal.cli import BEGAN, show
 
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
     options = {"minutes": minutes, "task": task, "net": net, "device": device or "auto", "began": BEGAN}
     begin: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "reading": reading}
+    begin["decisions"] = decisions
     changes: dict[str, Any] = ({"weights": str(weights)} if weights else {}) | settings_of(settings or [])
     with _uncollected(), show.working(f"looking at {source}") as progress:
         planned = plan(source, progress=progress, **begin, **options, **changes)

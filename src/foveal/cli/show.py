@@ -281,6 +281,13 @@ def scores(report: Report) -> None:
     first = report.scores[report.headline[0]]
     told = f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}"
     wide = out.options.update_width(UNLIMITED)
+    if apart := report.without_twins:
+        shown = [
+            f"{named(name)} {_score(apart.scores[name], name)}" for name in report.headline if name in apart.scores
+        ]
+        twins = f"{apart.left_out:,} test images have a twin among those it learned from"
+        out.print(f"{twins}; without them: {', '.join(shown)}", soft_wrap=True)
+        out.print()
     forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
     out.print(forms[form])

@@ -16,6 +16,7 @@ from foveal.report.schema import (
     ReportMistake,
     ReportPoints,
     ReportScore,
+    ReportWithoutTwins,
 )
 
 __all__ = ["reference_page"]
@@ -28,6 +29,7 @@ PARTS = (
     ReportPoints,
     ReportCurve,
     ReportErrors,
+    ReportWithoutTwins,
     ReportEpoch,
     ReportData,
 )

@@ -27,6 +27,7 @@ __all__ = [
     "ReportMistake",
     "ReportPoints",
     "ReportScore",
+    "ReportWithoutTwins",
     "build_report",
     "printable",
 ]
@@ -127,6 +128,14 @@ class ReportEpoch(BaseModel):
     seconds: float = Field(description="of training since its start, validation included")
 
 
+class ReportWithoutTwins(_Part):
+    """The same network without the test images that show what an image of train or validation shows, too."""
+
+    images: int = Field(description="test images that are left")
+    left_out: int = Field(description="test images with a twin: the same pixels, or a near-duplicate")
+    scores: dict[str, ReportScore] = Field(description="as in the report's `scores`, on the images that are left")
+
+
 class ReportData(_Part):
     """The images."""
 
@@ -188,6 +197,9 @@ class Report(_Part):
         description="what was chosen on the validation images when training was over: `thresholds` on the probability "
         "of each label, or the `half_width` of the interval around each value that holds `level` of the true ones",
     )
+    without_twins: ReportWithoutTwins | None = Field(
+        None, description="null where no test image has a twin among the others, or none is left"
+    )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
     history: list[ReportEpoch] = Field(description="one record an epoch")
     recipe: dict[str, Any] = Field(description="everything that decided the result, as in the run's recipe.json")
@@ -236,6 +248,7 @@ def build_report(
     environment: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     settled: Mapping[str, Any] = {},
+    without_twins: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -244,6 +257,7 @@ def build_report(
         data: what `look --json` prints; of its findings only the kinds are kept, counted.
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
+        without_twins: as in the report.
     """
     findings = Counter(finding["kind"] for finding in data["findings"])
     fields = {
@@ -251,6 +265,7 @@ def build_report(
         "task": task.name,
         "headline": [name for name in task.headline if name in measurement.scores],
         "settled": dict(settled),
+        "without_twins": without_twins,
         "looks": looks,
         "history": list(history),
         "recipe": dict(recipe),
