@@ -89,7 +89,7 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     if note:
         out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
     elif len(dataset.given) < len(SPLITS):
-        text = "* as training would divide it: stratified, seeded, exact duplicates kept together"
+        text = "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together"
         out.print(text, style="dim", soft_wrap=True)
     for finding in dataset.findings:
         _finding(finding)

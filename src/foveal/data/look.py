@@ -58,16 +58,18 @@ def look(
     known = recall(memo, source, task)
     if known is not None:
         return replace(known, decisions=decisions.content)
-    listed, alone = grouped(source.entries(), source.reading, source.spec)
-    decisions.check([entry.file for entry in listed], source.spec)
-    listed = [entry for entry in listed if entry.file not in decisions.excluded]
+    named, alone = grouped(source.entries(), source.reading, source.spec)
+    decisions.check([entry.file for entry in named], source.spec)
+    listed = [entry for entry in named if entry.file not in decisions.excluded]
     labels, reasons = _vocabulary(task, [entry.cell for entry in listed], source.columns)
-    entries = [entry for entry in listed if entry.cell not in reasons]
+    # Those that are left out are looked at all the same: what is alike must not hang on what was decided.
+    entries = [entry for entry in named if entry.file in decisions.excluded or entry.cell not in reasons]
     seen, near = _examined(source, entries, task.reader, progress)
-    pairs = [(entry, facts) for entry, facts in zip(entries, seen) if isinstance(facts, Seen)]
+    facing = [(entry, one) for entry, one in zip(entries, seen) if entry.file not in decisions.excluded]
+    pairs = [(entry, one) for entry, one in facing if isinstance(one, Seen)]
     lost = (
         *wrong_targets(listed, reasons),
-        *unreadable((entry.file, reason) for entry, reason in zip(entries, seen) if isinstance(reason, str)),
+        *unreadable((entry.file, reason) for entry, reason in facing if isinstance(reason, str)),
         *decisions.told(),
         *alone,
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from foveal.data.findings import LEAK, SHOWN
 from foveal.data.linking import MOST_SHARE
+from foveal.data.twins import MOST_COMPARED
 from foveal.types import SPLITS, Entry, Finding, Twins
 
 __all__ = ["about_near", "likeness"]
@@ -22,6 +23,10 @@ def about_near(used: Sequence[Entry], twins: Twins, cut: np.ndarray, what: str |
         cut: numbers of the pairs that were not grouped.
         what: a word for targets that near-duplicates should share; None where they need not.
     """
+    if len(used) > MOST_COMPARED:
+        message = f"more than {MOST_COMPARED:,} images: near-duplicates were not searched"
+        remedy = "Say what belongs together, such as a video: --group-pattern, --group-level, --group-column."
+        yield Finding("not-compared", (), message, remedy)
     near = np.flatnonzero(twins.alike < 1)
     pairs = [(used[one], used[other]) for one, other in twins.pairs[near].tolist()]
     told = list(zip(pairs, twins.alike[near].tolist(), twins.mirrored[near].tolist()))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from foveal.data.alignment import Scale, aligned, lowest, odd
 from foveal.data.machine import in_threads
@@ -11,7 +10,7 @@ from foveal.data.seen import Seen
 from foveal.data.sketch import SIZE
 from foveal.types import Progress
 
-__all__ = ["Near", "near_duplicates"]
+__all__ = ["MOST_COMPARED", "Near", "near_duplicates"]
 
 Near = list[tuple[str, str, float, bool]]
 """Hash of the content of both, how alike they are (below 1), and whether one is mirrored; the most alike first."""
@@ -23,6 +22,7 @@ DETAIL = 0.7  # the same, of the luma alone: skies of one blue have little of it
 NEIGHBORS = 16  # candidates of an image: frames of a film have hundreds, and a few join all of them
 ROWS, COLUMNS = 1024, 4096  # pairs that are compared at once: 16 MB
 CHUNK = 512  # pairs that are laid on each other at once
+MOST_COMPARED = 300_000  # images; the time grows with the square
 MOST = 0.9999  # what images of different pixels are alike at most
 
 
@@ -33,12 +33,16 @@ def near_duplicates(seen: Sequence[Seen], progress: Progress | None = None) -> N
     and mirrored: frequencies that are even from left to right stay, odd ones change their sign, so that one product of
     matrices says both. Those that correlate are laid on each other at several crops.
 
+    Nothing is found among more than `MOST_COMPARED` images.
+
     Args:
-        progress: is told `comparing`.
+        progress: is told `comparing pairs`, then `comparing candidates`.
     """
+    from threadpoolctl import threadpool_limits
+
     first = {facts.content: facts for facts in seen if facts.sketch}
     names = list(first)
-    if len(names) < 2:
+    if not 2 <= len(names) <= MOST_COMPARED:
         return []
     sketches = np.frombuffer(b"".join(facts.sketch for facts in first.values()), "<f2").reshape(-1, SIZE)
     scale = Scale.of(sketches)

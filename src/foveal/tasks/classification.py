@@ -43,7 +43,7 @@ CLASSIFICATION = Task(
     answer=Label(),
     head=_head,
     measure=_measure,
-    kept_together="exact duplicates",
+    kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("accuracy", "top5_accuracy", "macro_f1"),
 )

@@ -43,7 +43,7 @@ MULTILABEL = Task(
     answer=Labels(),
     head=_head,
     measure=_measure,
-    kept_together="exact duplicates",
+    kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("map", "macro_auroc", "macro_f1"),
 )

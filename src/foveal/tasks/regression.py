@@ -43,7 +43,7 @@ REGRESSION = Task(
     answer=Value(),
     head=_head,
     measure=_measure,
-    kept_together="exact duplicates",
+    kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("mae", "rmse", "r2"),
 )
