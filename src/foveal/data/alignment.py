@@ -11,8 +11,13 @@ __all__ = ["Scale", "aligned", "lowest", "odd"]
 
 SHARES = (0.95, 0.9)  # of width and height that a crop leaves
 KNOWN = 20  # images that what is known of photographs counts as
-SPREAD = (2000.0, 600.0)  # of photographs at the lowest frequency of luma and of color; it falls with the frequency
-NOISE = 8.0  # standard deviation that shrinking and compression leave at any frequency
+SPREAD = (
+    650.0,
+    130.0,
+)  # of photographs at the lowest frequency of luma and of color (CIFAR-10); it falls with the rest
+NOISE = 4.0  # standard deviation that shrinking and compression leave at any frequency
+FINE = (12, 5)  # frequencies of luma and of color along each axis
+DETAILS = 4  # cycles along both axes together, in halves, from which on luma counts as detail
 POINTS = 64  # at which a crop is sampled
 
 
@@ -69,10 +74,10 @@ def aligned(one: np.ndarray, other: np.ndarray, mirrored: np.ndarray, scale: Sca
         mirrored: (P,) bool, whether to turn `other` round.
 
     Returns:
-        (P,) float32 the correlation where they fit best; (P,) that of the luma alone there.
+        (P,) float32 the correlation where they fit best; (P,) that of the details alone there (see `_details`).
     """
     other = np.where(mirrored[:, None] & odd(), -other, other)
-    (a, lumas_a), (b, lumas_b) = _views(one, scale), _views(other, scale)
+    a, b = _views(one, scale), _views(other, scale)
     fits = np.concatenate(
         [
             np.einsum("pd,pwd->pw", a[:, 0], b),
@@ -86,19 +91,23 @@ def aligned(one: np.ndarray, other: np.ndarray, mirrored: np.ndarray, scale: Sca
     kind, window = np.divmod(best, count)
     in_one = np.where(kind == 0, 0, window)
     in_other = np.choose(kind, [window, np.zeros_like(window), _opposite()[window]])
-    luma = np.einsum("pd,pd->p", a[pairs, in_one, : _fine_luma()], b[pairs, in_other, : _fine_luma()])
-    return fits[pairs, best], luma / np.maximum(lumas_a[pairs, in_one] * lumas_b[pairs, in_other], 1e-6)
+    fine = _details()
+    a, b = a[pairs, in_one][:, fine], b[pairs, in_other][:, fine]
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return fits[pairs, best], np.einsum("pd,pd->p", a, b) / np.maximum(lengths, 1e-6)
 
 
-FINE = (10, 4)  # frequencies that are compared: more say little of images of 32×32
+@cache
+def _details() -> np.ndarray:
+    """Places of the luma's higher frequencies among the fine ones. Two skies of one blue, each a little darker on top,
+    are alike in all that is coarser, whatever flies there."""
+    fine = lowest(*FINE)
+    y, x = np.divmod(fine, LUMA_SIDE)
+    return np.flatnonzero((fine < LUMA) & (y + x >= DETAILS))
 
 
-def _fine_luma() -> int:
-    return int((lowest(*FINE) < LUMA).sum())
-
-
-def _views(sketches: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """(P, W, D) the scaled frequencies of each window of each image, of length 1; (P, W) the length of their luma."""
+def _views(sketches: np.ndarray, scale: Scale) -> np.ndarray:
+    """(P, W, D) the scaled frequencies of each window of each image, of length 1."""
     luma, chroma = _windows()
     fine = lowest(*FINE)
     planes = np.split(sketches, [LUMA, LUMA + CHROMA], axis=1)
@@ -108,7 +117,7 @@ def _views(sketches: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     views -= scale.mean[fine]
     views /= scale.spread[fine]
     views /= np.maximum(np.linalg.norm(views, axis=2, keepdims=True), 1e-6)
-    return views, np.linalg.norm(views[..., : _fine_luma()], axis=2)
+    return views
 
 
 @cache

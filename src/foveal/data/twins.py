@@ -17,10 +17,10 @@ Near = list[tuple[str, str, float, bool]]
 
 COARSE = (8, 4)  # frequencies of luma and of color along each axis by which all pairs are compared
 CANDIDATE = 0.65  # correlation of those from which on a pair is looked at more closely
-ALIKE = 0.9  # correlation from which on a pair is a near-duplicate, once it is laid on each other
-DETAIL = 0.7  # the same, of the luma alone: skies of one blue have little of it
-NEIGHBORS = 16  # candidates of an image: frames of a film have hundreds, and a few join all of them
-ROWS, COLUMNS = 1024, 4096  # pairs that are compared at once: 16 MB
+ALIKE = 0.865  # correlation from which on a pair is a near-duplicate, once it is laid on each other
+DETAIL = 0.7  # the same, of its details alone
+NEIGHBORS = 6  # candidates of an image: frames of a film have hundreds, and a few join all of them
+ROWS, COLUMNS = 256, 1024  # pairs that are compared at once: 1 MB, which caches hold
 CHUNK = 512  # pairs that are laid on each other at once
 MOST_COMPARED = 300_000  # images; the time grows with the square
 MOST = 0.9999  # what images of different pixels are alike at most
@@ -91,12 +91,11 @@ def _beside(coarse: tuple[np.ndarray, np.ndarray], start: int) -> tuple[np.ndarr
         columns = slice(column, column + COLUMNS)
         same = even[rows] @ even[columns].T
         turned = turning[rows] @ turning[columns].T
-        fits = np.abs(turned)
-        fits += same
-        one, other = np.nonzero(fits > CANDIDATE)
+        same += np.abs(turned)
+        one, other = np.divmod(np.flatnonzero(same > CANDIDATE), same.shape[1])
         later = one + start < other + column
         one, other = one[later], other[later]
-        found.append((one + start, other + column, turned[one, other] < 0, fits[one, other]))
+        found.append((one + start, other + column, turned[one, other] < 0, same[one, other]))
     one, other, mirrored, fits = (np.concatenate(parts) for parts in zip(*found))
     kept = _nearest(one, fits)
     return np.stack([one[kept], other[kept]], axis=1), mirrored[kept]
@@ -112,13 +111,13 @@ def _nearest(rows: np.ndarray, fits: np.ndarray) -> np.ndarray:
 def _verified(
     sketches: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray, scale: Scale, progress: Progress | None
 ) -> np.ndarray:
-    """(P,) how alike each pair is, laid on each other; 0 where the luma alone is not."""
+    """(P,) how alike each pair is, laid on each other; 0 where their details are not."""
 
     def work(start: int) -> np.ndarray:
         chunk = slice(start, start + CHUNK)
         one, other = (sketches[pairs[chunk, side]].astype(np.float32) for side in (0, 1))
-        alike, luma = aligned(one, other, mirrored[chunk], scale)
-        return np.where(luma >= DETAIL, alike, 0.0)
+        alike, details = aligned(one, other, mirrored[chunk], scale)
+        return np.where(details >= DETAIL, alike, 0.0)
 
     found = [np.zeros(0)]
     for part in in_threads(work, range(0, len(pairs), CHUNK)):
