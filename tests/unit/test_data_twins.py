@@ -18,7 +18,7 @@ from foveal.data.alignment import Scale, aligned
 from foveal.data.linking import FEW, MOST_SHARE, rows_with_twins, united
 from foveal.data.seen import Seen, see
 from foveal.data.sketch import SIZE, sketch
-from foveal.data.twins import near_duplicates
+from foveal.data.twins import ALIKE, near_duplicates
 from foveal.readers import ImageReader
 from foveal.tasks import named_task
 from foveal.types import Dataset, Entry, Finding, Reading, SplitName, Twins
@@ -66,7 +66,7 @@ def test_copies_are_found_and_nothing_else(kind: str) -> None:
     found = near_duplicates(seen)
     rows = {facts.content: row for row, facts in enumerate(seen)}
     assert {(rows[one], rows[other]) for one, other, *_ in found} == {(row, 40 + row) for row in range(10)}
-    assert all(0.9 <= alike < 1 for *_, alike, _ in found)
+    assert all(ALIKE <= alike < 1 for *_, alike, _ in found)
     assert {mirrored for *_, mirrored in found} == {kind == "mirrored"}
     assert [alike for *_, alike, _ in found] == sorted((alike for *_, alike, _ in found), reverse=True)
 

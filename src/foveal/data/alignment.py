@@ -11,10 +11,7 @@ __all__ = ["Scale", "aligned", "lowest", "odd"]
 
 SHARES = (0.95, 0.9)  # of width and height that a crop leaves
 KNOWN = 20  # images that what is known of photographs counts as
-SPREAD = (
-    650.0,
-    130.0,
-)  # of photographs at the lowest frequency of luma and of color (CIFAR-10); it falls with the rest
+SPREAD = (650.0, 130.0)  # of photographs (CIFAR-10) at the lowest frequency of luma and of color
 NOISE = 4.0  # standard deviation that shrinking and compression leave at any frequency
 FINE = (12, 5)  # frequencies of luma and of color along each axis
 DETAILS = 4  # cycles along both axes together, in halves, from which on luma counts as detail

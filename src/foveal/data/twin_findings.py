@@ -55,7 +55,12 @@ def about_near(used: Sequence[Entry], twins: Twins, cut: np.ndarray, what: str |
 
 def likeness(alike: float, mirrored: bool) -> str:
     """In words, to go before the name of the other image."""
-    return "the same pixels as" if alike >= 1 else f"alike to {alike:.2f}{', mirrored,' * mirrored} with"
+    return "the same pixels as" if alike >= 1 else f"alike to {_rounded(alike)}{', mirrored,' * mirrored} with"
+
+
+def _rounded(alike: float) -> str:
+    """Never 1.00, which would say that the pixels are the same."""
+    return f"{min(alike, 0.99):.2f}"
 
 
 def _given(pair: Pair) -> list[str]:
@@ -67,13 +72,13 @@ def _paired(kind: str, told: Sequence[Told], say: Callable[[Pair], str], remedy:
     """A finding for each pair; a single one, where they are many."""
     if len(told) <= SHOWN:
         for pair, alike, mirrored in told:
-            how = f"near-duplicates (alike to {alike:.2f}{', mirrored' * mirrored}){say(pair)}"
+            how = f"near-duplicates (alike to {_rounded(alike)}{', mirrored' * mirrored}){say(pair)}"
             yield Finding(kind, (pair[0].file, pair[1].file), how, remedy)
         return
     files = tuple(entry.file for pair, *_ in told for entry in pair)
     least, most = (function(alike for _, alike, _ in told) for function in (min, max))
     mirrored = sum(mirrored for *_, mirrored in told)
-    how = f"alike to {least:.2f} at least and {most:.2f} at most, {mirrored:,} mirrored"
+    how = f"alike to {_rounded(least)} at least and {_rounded(most)} at most, {mirrored:,} mirrored"
     first = say(told[0][0])
     same = first if all(say(pair) == first for pair, *_ in told) else f", the first{first}" * bool(first)
     message = f"{len(told):,} pairs of near-duplicates{same} ({how}), listed one after the other, the most alike first"
