@@ -26,11 +26,11 @@ def jpeg(image: Image.Image, quality: int = 85) -> bytes:
 
 
 COPIES: dict[str, Callable[[Image.Image], bytes]] = {
-    "resized": lambda image: jpeg(image.resize((77, 58))),
-    "enlarged": lambda image: jpeg(image.resize((300, 225))),
+    "resized": lambda image: jpeg(image.resize((round(0.6 * image.width), round(0.6 * image.height)))),
+    "enlarged": lambda image: jpeg(image.resize((2 * image.width, 2 * image.height))),
     "recompressed": lambda image: jpeg(image, 30),
     "mirrored": lambda image: jpeg(ImageOps.mirror(image)),
-    "cropped": lambda image: jpeg(image.crop((0, 0, 122, 91))),
-    "cropped in the middle": lambda image: jpeg(image.crop((3, 2, 125, 94))),
+    "cropped": lambda image: jpeg(image.crop((0, 0, round(0.95 * image.width), round(0.95 * image.height)))),
+    "cropped elsewhere": lambda image: jpeg(image.crop((3, 2, round(0.98 * image.width), round(0.98 * image.height)))),
     "darker": lambda image: jpeg(Image.eval(image, lambda value: int(0.7 * value))),
 }

@@ -64,11 +64,13 @@ def test_of_leaks_the_image_that_measures_stays(photos: Path, tmp_path: Path) ->
     for file in photos.rglob("*.jpg"):
         part = "test" if file.name in ("copy.jpg", "05.jpg", "06.jpg") else "train"
         _put(split / part / file.relative_to(photos), file.read_bytes())
-    _put(split / "test" / "dog" / "same.jpg", (photos / "dog" / "07.jpg").read_bytes())
+    for same in ("test/dog/same.jpg", "train/dog/again.jpg"):
+        _put(split / same, (photos / "dog" / "07.jpg").read_bytes())
     rows = {row[0]: row[1:] for row in propose(look(split))}
     assert rows["train/cat/00.jpg"][0] == "exclude"
     assert rows["train/cat/00.jpg"][2].endswith("test/cat/copy.jpg, which is in test")
     assert rows["train/dog/07.jpg"] == ("exclude", "", "the same pixels as test/dog/same.jpg, which is in test")
+    assert rows["train/dog/again.jpg"][0] == "exclude"
     assert not any(file.startswith("test/") for file in rows)
 
 

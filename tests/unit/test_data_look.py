@@ -13,11 +13,12 @@ from PIL import Image
 
 from foveal.answers import Label
 from foveal.data import look, scan, summary
-from foveal.data.findings import CONTRADICTING, NOTES
+from foveal.data.findings import CONTRADICTING, LEAK, NOTES
 from foveal.data.seen import see
 from foveal.data.sources.assemble import FAULTS
 from foveal.data.sources.box_faults import BOX_FAULTS
 from foveal.data.sources.layout import TEXTS
+from foveal.data.twin_findings import CONTRARY, CUT, NEAR
 from foveal.errors import SourceError, UnreadableImage
 from foveal.readers import ImageReader
 from foveal.task import Task
@@ -367,9 +368,10 @@ def test_the_reference_page_knows_every_kind() -> None:
     sources = [path.read_text() for path in (root / "src/foveal/data").rglob("*.py")]
     made = {kind for text in sources for kind in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     made |= {kind for text in sources for kind in re.findall(r'_grouped\(\s*"([a-z-]+)"', text)}
-    made |= {*NOTES, *TEXTS, CONTRADICTING} | {kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())}
+    made |= {*NOTES, *TEXTS, CONTRADICTING, LEAK, NEAR, CONTRARY, CUT}
+    made |= {kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())}
     page = (root / "docs/reference/sources.md").read_text()
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 37
+    assert len(made) == 44

@@ -94,7 +94,7 @@ def test_a_sketch_is_the_cosine_transform() -> None:
     found = np.frombuffer(sketch(wave.round().astype(np.uint8)[..., None]), "<f2")
     assert found.shape == (SIZE,)
     assert np.argmax(np.abs(found)) == 3 * 16 + 2
-    assert found[3 * 16 + 2] == pytest.approx(50 * 16, rel=0.01)
+    assert found[3 * 16 + 2] == pytest.approx(1500 * 800 / np.hypot(800, 300), rel=0.01)
     assert not found[256:].any(), "gray has no color"
     assert sketch(np.zeros((15, 99, 3), np.uint8)) == b""
 

@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from foveal.data.findings import CONTRADICTING
+from foveal.data.linking import first_of_same
 from foveal.data.sources.rows import Row, read_sheet, table_bytes
 from foveal.data.twin_findings import likeness
 from foveal.errors import SourceError
@@ -131,22 +133,43 @@ def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
         if finding.kind == CONTRADICTING:
             for file in finding.files:
                 rows[file] = (file, "exclude", "", "the same pixels have different targets")
-    rank = {split: k for k, split in enumerate(("", *SPLITS))}
-    links = list(zip(dataset.twins.pairs.tolist(), dataset.twins.alike.tolist(), dataset.twins.mirrored.tolist()))
-    for pair, alike, mirrored in links:
-        one, other = sorted(pair, key=lambda row: rank[str(dataset.splits[row])])
-        first, second = str(dataset.splits[one]), str(dataset.splits[other])
-        if first and first != second:
-            reason = f"{likeness(alike, mirrored)} {dataset.files[other]}, which is in {second}"
-            rows.setdefault(dataset.files[one], (dataset.files[one], "exclude", "", reason))
+    for row, other, alike, mirrored in _leaking(dataset):
+        reason = f"{likeness(alike, mirrored)} {dataset.files[other]}, which is in {dataset.splits[other]}"
+        rows.setdefault(dataset.files[row], (dataset.files[row], "exclude", "", reason))
     name = _group_names(dataset)
-    for pair, alike, mirrored in links:
+    told = zip(dataset.twins.pairs.tolist(), dataset.twins.alike.tolist(), dataset.twins.mirrored.tolist())
+    for pair, alike, mirrored in told:
+        splits = {dataset.splits[row] for row in pair} - {""}
         for row, other in (pair, pair[::-1]):
-            file, group = dataset.files[row], int(dataset.groups[row])
-            if group == dataset.groups[other]:
+            if len(splits) < 2 and dataset.groups[row] == dataset.groups[other]:
                 reason = f"{likeness(alike, mirrored)} {dataset.files[other]}"
-                rows.setdefault(file, (file, "group", name(group), reason))
+                group = name(int(dataset.groups[row]))
+                rows.setdefault(dataset.files[row], (dataset.files[row], "group", group, reason))
     return sorted(rows.values())
+
+
+def _leaking(dataset: Dataset) -> Iterator[tuple[int, int, float, bool]]:
+    """Rows that have a twin in a later one of the splits that the source names, with the twin that is most alike."""
+    first = first_of_same(dataset.twins, len(dataset))
+    members: dict[int, list[int]] = defaultdict(list)
+    for row, own in enumerate(first.tolist()):
+        members[own].append(row)
+    beside: dict[int, list[tuple[int, float, bool]]] = {own: [(own, 1.0, False)] for own in members}
+    near = dataset.twins.alike < 1
+    told = zip(first[dataset.twins.pairs[near]].tolist(), dataset.twins.alike[near], dataset.twins.mirrored[near])
+    for (one, other), alike, mirrored in told:
+        beside[one].append((other, float(alike), bool(mirrored)))
+        beside[other].append((one, float(alike), bool(mirrored)))
+    rank = {split: k for k, split in enumerate(("", *SPLITS))}
+    places = [rank[split] for split in dataset.splits.tolist()]
+    for row, own in enumerate(first.tolist()):
+        later = (
+            (row, other, alike, mirrored)
+            for owner, alike, mirrored in beside[own]
+            for other in members[owner]
+            if 0 < places[row] < places[other]
+        )
+        yield from islice(later, 1)
 
 
 def _group_names(dataset: Dataset) -> Callable[[int], str]:

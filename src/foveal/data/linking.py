@@ -6,7 +6,7 @@ import numpy as np
 
 from foveal.types import Twins
 
-__all__ = ["MOST_SHARE", "numbered", "rows_with_twins", "united"]
+__all__ = ["MOST_SHARE", "first_of_same", "numbered", "rows_with_twins", "united"]
 
 MOST_SHARE = 0.2  # of all images that near-duplicates may join into one group
 FEW = 10  # images that they may join however few there are in all
@@ -59,9 +59,7 @@ def rows_with_twins(twins: Twins, count: int, measured: np.ndarray, learned: np.
     Returns:
         (M,) bool.
     """
-    exact = twins.alike >= 1
-    first = np.arange(count)
-    first[twins.pairs[exact, 1]] = twins.pairs[exact, 0]
+    first = first_of_same(twins, count)
     known = np.zeros(count, bool)
     known[first[learned]] = True
     one, other = first[twins.pairs].T
@@ -69,6 +67,14 @@ def rows_with_twins(twins: Twins, count: int, measured: np.ndarray, learned: np.
     beside[one[known[other]]] = True
     beside[other[known[one]]] = True
     return beside[first[measured]]
+
+
+def first_of_same(twins: Twins, count: int) -> np.ndarray:
+    """(count,) int64; of each row the first one with the same pixels."""
+    exact = twins.alike >= 1
+    first = np.arange(count)
+    first[twins.pairs[exact, 1]] = twins.pairs[exact, 0]
+    return first
 
 
 class _Forest:

@@ -9,7 +9,7 @@ from foveal.data.linking import MOST_SHARE
 from foveal.data.twins import MOST_COMPARED
 from foveal.types import SPLITS, Entry, Finding, Twins
 
-__all__ = ["about_near", "likeness"]
+__all__ = ["CONTRARY", "CUT", "NEAR", "about_near", "likeness"]
 
 NEAR, CONTRARY, CUT = "near-duplicate", "contradicting-twins", "cut-group"
 

@@ -17,8 +17,8 @@ Near = list[tuple[str, str, float, bool]]
 
 COARSE = (8, 4)  # frequencies of luma and of color along each axis by which all pairs are compared
 CANDIDATE = 0.65  # correlation of those from which on a pair is looked at more closely
-ALIKE = 0.865  # correlation from which on a pair is a near-duplicate, once it is laid on each other
-DETAIL = 0.7  # the same, of its details alone
+ALIKE = 0.84  # correlation from which on a pair is a near-duplicate, once it is laid on each other
+DETAIL = 0.75  # the same, of its details alone
 NEIGHBORS = 6  # candidates of an image: frames of a film have hundreds, and a few join all of them
 ROWS, COLUMNS = 256, 1024  # pairs that are compared at once: 1 MB, which caches hold
 CHUNK = 512  # pairs that are laid on each other at once
