@@ -12,8 +12,8 @@ LUMA_SIDE, CHROMA_SIDE = 16, 8  # frequencies kept along each axis
 LUMA, CHROMA = LUMA_SIDE**2, CHROMA_SIDE**2
 SIZE = LUMA + 2 * CHROMA
 SMALLEST = 16  # pixels; smaller images of one kind (digits of 8×8) are all alike
-# Every luma gets the contrast of a usual photograph: copies are darker or paler, and pale X-rays of different people are
-# alike only in being pale. Below FAINT, a fifth of it, there is little but noise to be raised.
+# Every luma gets the contrast of a usual photograph: copies are darker or paler, and pale X-rays of different people
+# are alike only in being pale. Below FAINT, a fifth of it, there is little but noise to be raised.
 CONTRAST, FAINT = 1500.0, 300.0
 # ITU-R 601-2, as in JPEG: luma, blue and red difference.
 COLORS = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
