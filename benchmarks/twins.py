@@ -142,14 +142,10 @@ def photographs(folder: Path) -> None:
         origin = plant(folder / "cats_dogs.zip", Path(scratch))
         dataset, seconds = timed(scratch)
     name = [Path(file).name for file in dataset.files]
-    found = Counter()
-    alarms = []
-    for one, other in dataset.twins.pairs:
-        pair = {origin.get(name[one], (name[one], "")), origin.get(name[other], (name[other], ""))}
-        if len({original for original, _ in pair}) > 1:
-            alarms.append((dataset.files[one], dataset.files[other]))
-        elif len(kinds := {kind for _, kind in pair} - {""}) == 1:
-            found[kinds.pop()] += 1
+    group = dict(zip(name, dataset.groups.tolist()))
+    found = Counter(kind for copy, (original, kind) in origin.items() if group[copy] == group[original])
+    shown = [origin.get(own, (own, ""))[0] for own in name]
+    alarms = [(name[one], name[other]) for one, other in dataset.twins.pairs if shown[one] != shown[other]]
     rows = [(kind, str(PLANTED), str(found[kind])) for kind in COPIES]
     originals = len(name) - len(origin)
     title = f"Photographs: {len(dataset):,} files of cats_dogs.zip and copies of them, {seconds:.1f} s"
