@@ -139,7 +139,7 @@ def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
     name = _group_names(dataset)
     told = zip(dataset.twins.pairs.tolist(), dataset.twins.alike.tolist(), dataset.twins.mirrored.tolist())
     for pair, alike, mirrored in told:
-        splits = {dataset.splits[row] for row in pair} - {""}
+        splits = {str(dataset.splits[row]) for row in pair} - {""}
         for row, other in (pair, pair[::-1]):
             if len(splits) < 2 and dataset.groups[row] == dataset.groups[other]:
                 reason = f"{likeness(alike, mirrored)} {dataset.files[other]}"
