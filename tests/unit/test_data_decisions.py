@@ -46,6 +46,12 @@ def group(dataset: Dataset, file: str) -> int:
     return int(dataset.groups[dataset.files.index(file)])
 
 
+def test_keep_is_said_of_all_with_the_same_pixels(photos: Path) -> None:
+    _put(photos / "cat" / "zero.jpg", (photos / "cat" / "00.jpg").read_bytes())
+    dataset = look(photos, decisions=table("cat/zero.jpg,keep,,"))
+    assert group(dataset, "cat/zero.jpg") == group(dataset, "cat/00.jpg") != group(dataset, "cat/copy.jpg")
+
+
 def test_what_is_proposed(photos: Path) -> None:
     rows = propose(look(photos))
     assert [row[:3] for row in rows] == [

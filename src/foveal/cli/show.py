@@ -285,8 +285,9 @@ def scores(report: Report) -> None:
         shown = [
             f"{named(name)} {_score(apart.scores[name], name)}" for name in report.headline if name in apart.scores
         ]
-        twins = f"{apart.left_out:,} test images have a twin among those it learned from"
-        out.print(f"{twins}; without them: {', '.join(shown)}", soft_wrap=True)
+        have, them = ("images have", "them") if apart.left_out > 1 else ("image has", "it")
+        twins = f"{apart.left_out:,} test {have} a twin among those it learned from"
+        out.print(f"{twins}; without {them}: {', '.join(shown)}", soft_wrap=True)
         out.print()
     forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)

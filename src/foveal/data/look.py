@@ -173,7 +173,7 @@ def _twins(used: Sequence[Entry], facts: Sequence[Seen], same: np.ndarray, near:
     for row, fact in enumerate(facts):
         first.setdefault(fact.content, row)
     exact = [(first[fact.content], row) for row, fact in enumerate(facts) if first[fact.content] != row]
-    kept = {row for row, entry in enumerate(used) if entry.file in decisions.kept}
+    kept = {first[fact.content] for entry, fact in zip(used, facts) if entry.file in decisions.kept}
     links = [
         (*sorted((first[one], first[other])), alike, mirrored)
         for one, other, alike, mirrored in near

@@ -31,7 +31,7 @@ __all__ = [
     "seen_path",
 ]
 
-VERSION = "4"  # of what is remembered; a change makes every source be decoded again
+VERSION = "4"  # of what is remembered and how it is found; a change makes every source be decoded again
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile)
 SPLIT_NAMES = np.array(["", *SPLITS], dtype="<U10")
 
