@@ -3,6 +3,7 @@
 run.json            task, source, labels, fingerprint of the images, environment; written once
 recipe.json         everything that decides the result
 split.csv           which image is in which split
+decisions.csv       what a person decided about the images, where they did
 history.jsonl       one line an epoch
 checkpoints/        what `resume` starts from
 settled.json        what was chosen on the validation images when training was over: temperature, thresholds, widths of
@@ -72,6 +73,10 @@ class Run:
     @property
     def split(self) -> Path:
         return self.path / "split.csv"
+
+    @property
+    def decisions(self) -> Path:
+        return self.path / "decisions.csv"
 
     @property
     def report(self) -> Path:

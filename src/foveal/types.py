@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from foveal.trust import Calibration, Operating, Selective, Slice
 
 __all__ = [
+    "NO_TWINS",
     "SPLITS",
     "Confusion",
     "Dataset",
@@ -29,6 +30,7 @@ __all__ = [
     "Score",
     "Source",
     "SplitName",
+    "Twins",
 ]
 
 Progress = Callable[[str, int, int], object]
@@ -69,6 +71,9 @@ class Reading:
         group: the column that names what must stay together in a split.
         pattern: a regular expression with a group for each target, searched in the name of every file; the groups'
             names are the columns.
+        group_pattern: a regular expression, searched in the path of every file; what its groups find must stay together
+            in a split.
+        group_level: which folder of the path must, counted from the top, from 1.
     """
 
     target: tuple[str, ...] = ()
@@ -76,10 +81,16 @@ class Reading:
     split: str | None = None
     group: str | None = None
     pattern: str | None = None
+    group_pattern: str | None = None
+    group_level: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: what was said, nothing else."""
         return {name: list(value) if name == "target" else value for name, value in asdict(self).items() if value}
+
+    def of_targets(self) -> dict[str, Any]:
+        """`as_dict` without what any source can be asked, whatever its layout: how paths name groups."""
+        return replace(self, group_pattern=None, group_level=None).as_dict()
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> "Reading":
@@ -108,6 +119,29 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         told = {"kind": self.kind, "files": list(self.files), "message": self.message, "remedy": self.remedy}
         return {**told, **self.facts}
+
+
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """Pairs of images that show the same: the same pixels, or a copy that was resized, compressed, cropped or mirrored.
+
+    Of images with the same pixels the first is paired with each of the others, and stands for all of them elsewhere.
+
+    Args:
+        pairs: (P, 2) int64 row numbers, the smaller one first.
+        alike: (P,) float32, how alike they are: 1 for the same pixels, less for all others.
+        mirrored: (P,) bool, whether one is the mirror image of the other.
+    """
+
+    pairs: np.ndarray
+    alike: np.ndarray
+    mirrored: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+NO_TWINS = Twins(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), np.zeros(0, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +248,8 @@ class Dataset:
         findings: what was seen on the way, unreadable files included.
         fingerprint: SHA-256 over the targets and contents, not over paths or order.
         given: the splits that the source itself named.
+        twins: which images show the same.
+        decisions: the file of decisions that was obeyed; empty where there was none.
     """
 
     source: Source
@@ -231,6 +267,8 @@ class Dataset:
     findings: tuple[Finding, ...]
     fingerprint: str
     given: tuple[SplitName, ...] = ()
+    twins: Twins = NO_TWINS
+    decisions: bytes = b""
 
     def __len__(self) -> int:
         return len(self.files)

@@ -210,3 +210,29 @@ def test_ctrl_c_saves_and_resumes(image_folder: Callable[..., Path], in_tmp: Pat
     assert "foveal resume run" in err
     assert "Traceback" not in err
     assert len(list(Path("run/checkpoints").glob("e*"))) == 1
+
+
+def test_look_fix_and_decisions(foveal: Callable[..., Outcome], photos: Path, in_tmp: Path) -> None:
+    copy = photos / "light" / "copy.png"
+    copy.write_bytes(next((photos / "dark").glob("*.png")).read_bytes())
+    code, out, err = foveal("look", photos, "--fix", "moves.csv", "--json")
+    assert code == 0
+    assert "wrote moves.csv: 2 proposals" in err
+    assert {finding["kind"] for finding in json.loads(out)["findings"]} == {"exact-duplicate", "contradicting-label"}
+    code, out, _ = foveal("look", photos, "--decisions", "moves.csv", "--json")
+    assert code == 0
+    assert json.loads(out)["images"] == 39
+    assert foveal("look", photos, "--fix", "moves.csv")[0] == 1, "nothing is overwritten"
+    Path("moves.csv").write_text("file,action\nlight/copy.png,remove\n")
+    code, _, err = foveal("train", photos, "--decisions", "moves.csv", *QUICK)
+    assert code == 1
+    assert "line 2: the action 'remove'" in err
+
+
+def test_groups_in_paths(foveal: Callable[..., Outcome], photos: Path) -> None:
+    code, out, _ = foveal("look", photos, "--group-pattern", "/(.)", "--json")
+    assert code == 0
+    assert json.loads(out)["images"] == 40
+    code, _, err = foveal("look", photos, "--group-level", "5")
+    assert code == 1
+    assert "finds a group, found none" in err

@@ -13,11 +13,12 @@ from PIL import Image
 
 from foveal.answers import Label
 from foveal.data import look, scan, summary
-from foveal.data.findings import CONTRADICTING, NOTES
+from foveal.data.findings import CONTRADICTING, LEAK, NOTES
 from foveal.data.seen import see
 from foveal.data.sources.assemble import FAULTS
 from foveal.data.sources.box_faults import BOX_FAULTS
 from foveal.data.sources.layout import TEXTS
+from foveal.data.twin_findings import CONTRARY, CUT, NEAR
 from foveal.errors import SourceError, UnreadableImage
 from foveal.measure.shortcuts import SHORTCUT
 from foveal.measure.suspects import SUSPECT
@@ -149,7 +150,7 @@ def test_duplicates_across_splits_and_labels() -> None:
     images["train/a/odd"] = ("a", "train", IMAGES[31])
     dataset = look(memory(images), TASK)
     assert dataset.given == ("train", "test")
-    across, within = of_kind(dataset, "exact-duplicate")
+    (across,), (within,) = (of_kind(dataset, kind) for kind in ("leak", "exact-duplicate"))
     assert (across.files, across.message) == (("test/a/twin", "train/a/twin"), "the same pixels in train and test")
     assert within.files == ("train/a/odd", "train/b/odd")
     (contrary,) = of_kind(dataset, "contradicting-label")
@@ -237,7 +238,8 @@ def test_a_second_look_decodes_nothing(empty_cache: Path) -> None:
 def test_a_damaged_memory_is_made_again(empty_cache: Path, damage: str) -> None:
     source = simple()
     first = look(source, TASK)
-    (memo,) = (empty_cache / "looks").iterdir()
+    (memo,) = (empty_cache / "looks").glob("*.npz")
+    (seen,) = (empty_cache / "looks").glob("*.z")
     whole = memo.read_bytes()
     if damage == "other columns":
         np.savez(memo, files=np.zeros(3, np.uint8))
@@ -248,6 +250,10 @@ def test_a_damaged_memory_is_made_again(empty_cache: Path, damage: str) -> None:
         flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
         memo.write_bytes({"empty": b"", "text": b"{}", "cut": whole[:-100], "flipped": flipped}[damage])
     source.reads.clear()
+    assert look(source, TASK).fingerprint == first.fingerprint
+    assert source.reads == [], "what was seen of each file is remembered on its own"
+    memo.write_bytes(b"")
+    seen.write_bytes(seen.read_bytes()[:-9])
     again = look(source, TASK)
     assert len(source.reads) == 8
     assert again.fingerprint == first.fingerprint
@@ -364,11 +370,10 @@ def test_the_reference_page_knows_every_kind() -> None:
     sources = [path.read_text() for path in (root / "src/foveal/data").rglob("*.py")]
     made = {kind for text in sources for kind in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     made |= {kind for text in sources for kind in re.findall(r'_grouped\(\s*"([a-z-]+)"', text)}
-    made |= {*NOTES, *TEXTS, CONTRADICTING, SUSPECT, SHORTCUT} | {
-        kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())
-    }
+    made |= {*NOTES, *TEXTS, CONTRADICTING, LEAK, NEAR, CONTRARY, CUT, SUSPECT, SHORTCUT}
+    made |= {kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())}
     page = (root / "docs/reference/sources.md").read_text()
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 40
+    assert len(made) == 47

@@ -1,5 +1,6 @@
 """Training: planned, begun, gone on with, and measured at its end."""
 
+import hashlib
 import json
 import shlex
 from collections import Counter
@@ -47,6 +48,7 @@ def plan(
     minutes: float = 1.0,
     task: str = "auto",
     reading: Reading | None = None,
+    decisions: str | Path | None = None,
     net: "Net | None" = None,
     pretrained: bool | None = None,
     accept_licence: bool = False,
@@ -62,12 +64,12 @@ def plan(
     Args:
         minutes: for everything, from the start of the program to the printed result.
         began: `time.monotonic()` when the work began that the minutes are for; now when left out.
-        source, task, reading, net, pretrained, accept_licence, device, changes: as for `train`.
+        source, task, reading, decisions, net, pretrained, accept_licence, device, changes: as for `train`.
 
     Raises:
         FovealError: as `train`.
     """
-    how = {"pretrained": pretrained, "accept_licence": accept_licence, "device": device}
+    how = {"pretrained": pretrained, "accept_licence": accept_licence, "decisions": decisions, "device": device}
     asked = Asked(source, task, reading, None, minutes, net, **how, began=began, progress=progress, changes=changes)
     at = prepare(asked)
     assert at.ready.plan is not None
@@ -79,6 +81,7 @@ def training(
     *,
     task: str = "auto",
     reading: Reading | None = None,
+    decisions: str | Path | None = None,
     recipe: str | Recipe | None = None,
     minutes: float | None = None,
     net: "Net | None" = None,
@@ -110,6 +113,7 @@ def training(
         from foveal.engine.team import join
 
     how = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "device": device}
+    how["decisions"] = decisions
     asked = Asked(source, task, reading, recipe, minutes, net, **how, began=began, progress=progress, changes=changes)
     team, path = join(), Path()
     with team.after_lead():
@@ -153,6 +157,8 @@ def new_run(out: str | Path | None, at: Prepared, wish: Wish | None = None) -> P
     }
     if wish:
         info["wish"] = wish.as_dict()
+    if dataset.decisions:
+        info["decisions"] = hashlib.sha256(dataset.decisions).hexdigest()
     if at.start:
         info["start"] = str(at.start.path.resolve())
     if at.weights:
@@ -164,6 +170,8 @@ def new_run(out: str | Path | None, at: Prepared, wish: Wish | None = None) -> P
         write_atomic(folder / "recipe.json", at.ready.recipe.model_dump_json(indent=2) + "\n")
         write_atomic(folder / "run.json", json.dumps(info, indent=2) + "\n")
         write_split(dataset, folder / "split.csv")
+        if dataset.decisions:
+            write_atomic(folder / "decisions.csv", dataset.decisions)
 
     refuse_taken(path)
     write_folder(path, fill)
@@ -175,6 +183,7 @@ def train(
     *,
     task: str = "auto",
     reading: Reading | None = None,
+    decisions: str | Path | None = None,
     recipe: str | Recipe | None = None,
     minutes: float | None = None,
     net: "Net | None" = None,
@@ -197,6 +206,7 @@ def train(
         task: what to learn: `classification`, `regression`, `multilabel`, `detection`; `auto` tells by how the targets
             are written.
         reading: where the targets are, in a table or in the names of files, where that is not plain.
+        decisions: a table of what to leave out and what belongs together, as for `look`; the run keeps a copy.
         recipe: a named recipe, the path of a `recipe.json`, or one of your own; the task's default when left out.
         minutes: make a recipe that gets the most out of so many, everything included, instead of `recipe`.
         net: a line (`32c3-mp2-128n`), a zoo name, a sequence of `foveal.nets` layers, or a `torch.nn.Module` that maps
@@ -224,8 +234,7 @@ def train(
     """
     places: dict[str, Any] = {"out": out, "device": device, "save_every": save_every}
     how: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
-    how["reading"] = reading
-    how |= {"at": at, "coverage": coverage, "risk": risk}
+    how |= {"reading": reading, "decisions": decisions, "at": at, "coverage": coverage, "risk": risk}
     events = training(source, task=task, recipe=recipe, minutes=minutes, net=net, **how, **places, **changes)
     return _finish(events, net, on_event)
 

@@ -1,5 +1,6 @@
 """What is there, in images and in networks, before anything is learned."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +33,10 @@ def look(
     suspects: bool = False,
     shortcuts: bool = False,
     minutes: float = 1.0,
+    decisions: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice.
+    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice or nearly.
 
     Args:
         source: a folder of class folders, an archive of one, a table of images, a data set of the Hugging Face hub
@@ -45,6 +47,7 @@ def look(
             `label-suspect`, the worst first.
         shortcuts: find out, too, whether the border, the colours or the form of the file alone tell the label: findings
             of the kind `shortcut`.
+        decisions: a table of what to leave out and what belongs together, as `look --fix` proposes one.
         progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
 
     Raises:
@@ -54,10 +57,12 @@ def look(
     from foveal.api.checking import check_labels, check_shortcuts
     from foveal.data import look as look_at
     from foveal.data import open_source
+    from foveal.data.decisions import NOTHING_DECIDED, read_decisions
 
+    decided = NOTHING_DECIDED if decisions is None else read_decisions(decisions)
     with extra("train"):
         opened = open_source(source, reading or Reading(), progress=progress)
-        dataset = look_at(opened, resolve_task(task, opened), progress=progress)
+        dataset = look_at(opened, resolve_task(task, opened), decisions=decided, progress=progress)
     more: tuple[Finding, ...] = check_shortcuts(dataset, progress=progress)[1] if shortcuts else ()
     if suspects:
         more += check_labels(dataset, minutes=minutes, progress=progress).findings
@@ -135,8 +140,8 @@ def task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
     from foveal.data import read_split
     from foveal.tasks import named_task
 
-    reading = Reading.of(run.info.get("reading", {}))
-    dataset = look(run.info["source"], task=run.info["task"], reading=reading, progress=progress)
+    about = {"task": run.info["task"], "reading": Reading.of(run.info.get("reading", {}))}
+    dataset = look(run.info["source"], decisions=_decisions(run), progress=progress, **about)
     dataset = read_split(run.split, dataset)
     if dataset.fingerprint != run.info["fingerprint"]:
         raise RunError(
@@ -144,3 +149,24 @@ def task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
             remedy="Bring the old images back, or train again.",
         )
     return named_task(run.info["task"]), dataset
+
+
+def _decisions(run: Run) -> Path | None:
+    """The run's own copy of the decisions that it obeyed.
+
+    Raises:
+        RunError: it is not there any more, or was changed.
+    """
+    known = run.info.get("decisions")
+    if known is None:
+        return None
+    try:
+        now = hashlib.sha256(run.decisions.read_bytes()).hexdigest()
+    except OSError as error:
+        now = error.strerror or str(error)
+    if now != known:
+        raise RunError(
+            f"Expected the decisions that the run was trained with in {run.decisions} (SHA-256 {known}), found {now}.",
+            remedy="Bring the file back as it was, or train again.",
+        )
+    return run.decisions

@@ -1,7 +1,7 @@
 """Measuring a run on its test images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from foveal.measure.shifts import Shifted
     from foveal.report import Report
 
-__all__ = ["answers", "evaluate", "examples", "report_of"]
+__all__ = ["answers", "evaluate", "examples", "report_of", "without_twins"]
 
 THUMBNAIL_SIDE, SCENE_SIDE = 128, 400  # pixels; the larger one where boxes are drawn over it
 
@@ -81,6 +81,7 @@ def evaluate(
     worse = None
     if robustness:
         worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
+    apart = without_twins(dataset, outputs, run, *places, array)
     report = build_report(
         measurement,
         task=record,
@@ -88,6 +89,7 @@ def evaluate(
         recipe=run.recipe.model_dump(mode="json"),
         data=summary(dataset, record),
         settled=_told(run.settled),
+        without_twins=apart,
         environment=run.info["environment"],
         history=run.history(),
         all_looks=run.all_looks(),
@@ -144,6 +146,29 @@ def _told(settled: dict[str, Any]) -> dict[str, Any]:
     """What a report says of it: not the hundreds of numbers of what images look like."""
     look = settled.get("look")
     return settled if look is None else {**settled, "look": {name: look[name] for name in ("level", "threshold", "n")}}
+
+
+def without_twins(
+    dataset: Dataset, outputs: np.ndarray, run: Run, task: Task, contract: InputContract, array: np.ndarray
+) -> dict[str, Any] | None:
+    """The scores without the test images that have a twin in train or validation, as the report has them; None where
+    none has one, or none is left. A network that knows those by heart looks better than it is.
+
+    Args:
+        outputs: for all test images.
+        array: pixels of the dataset.
+    """
+    from foveal.data.linking import rows_with_twins
+
+    rows, known = dataset.rows("test"), np.flatnonzero(np.isin(dataset.splits, ("train", "validation")))
+    left = ~rows_with_twins(dataset.twins, len(dataset), rows, known)
+    if left.all() or not left.any():
+        return None
+    # Without training images there are no baselines: they take longer than all else.
+    test, none = (examples(dataset, array, part, task, contract) for part in (rows[left], rows[:0]))
+    measured = task.measure(outputs[left], test, none, dataset.labels, run.recipe.seed, run.settled)
+    scores = {name: asdict(score) for name, score in measured.scores.items()}
+    return {"images": int(left.sum()), "left_out": int((~left).sum()), "scores": scores}
 
 
 def report_of(

@@ -40,6 +40,7 @@ class Asked:
     net: "Net | None" = None
     pretrained: bool | None = None
     accept_licence: bool = False
+    decisions: str | Path | None = None
     start: "str | Path | Run | None" = None
     device: str = "auto"
     began: float | None = None
@@ -206,7 +207,10 @@ def _pretrained(asked: Asked, named: Recipe, task: Task) -> "tuple[nn.Module | N
 
 def _dataset(asked: Asked) -> Dataset:
     if not isinstance(asked.source, Dataset):
-        return look(asked.source, task=asked.task, reading=asked.reading, progress=asked.progress)
+        how = {"task": asked.task, "reading": asked.reading, "decisions": asked.decisions}
+        return look(asked.source, progress=asked.progress, **how)
+    if asked.decisions is not None:
+        raise RecipeError("A data set was given that was looked at already.", remedy="Give the decisions to `look`.")
     dataset = asked.source
     if (dataset.splits == "").any():
         return dataset

@@ -146,6 +146,8 @@ def _begin(series: Series, place: Path, seed: int) -> None:
         write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
         write_atomic(folder / "run.json", json.dumps(info, indent=2) + "\n")
         write_atomic(folder / "split.csv", first.split.read_bytes())
+        if first.decisions.is_file():
+            write_atomic(folder / "decisions.csv", first.decisions.read_bytes())
 
     write_folder(place, fill)
 

@@ -13,8 +13,11 @@ from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
     COVERAGE,
+    DECISIONS,
     DEVICE,
     GROUP,
+    GROUP_LEVEL,
+    GROUP_PATTERN,
     JSON,
     MINUTES,
     NET,
@@ -30,6 +33,7 @@ from foveal.cli.options import (
     SPLIT,
     TARGET,
     TASK,
+    TOGETHER,
     WEIGHTS,
     completed,
     examples,
@@ -78,6 +82,7 @@ def _root(
         "foveal look photos/ --augment sheet.png",
         "foveal look photos/ --suspects --minutes 2",
         "foveal look photos/ --shortcuts",
+        "foveal look xrays/ --group-pattern '(?P<patient>p[0-9]+)_' --fix moves.csv",
     )
 )
 def look(
@@ -88,12 +93,23 @@ def look(
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
     augment: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw some images as training would change them, into this PNG file."),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="The recipe whose augmentation --augment shows.")
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what could be left out or grouped into this new table, to edit and to give to --decisions.",
+            rich_help_panel=TOGETHER,
+        ),
     ] = None,
     settings: SETTINGS = None,
     suspects: Annotated[
@@ -106,17 +122,18 @@ def look(
     minutes: Annotated[float, typer.Option(metavar="M", help="For --suspects.")] = 1.0,
     as_json: JSON = False,
 ) -> None:
-    """Say what is there: labels and counts, sizes, unreadable files, exact duplicates, the split."""
+    """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, the split."""
     from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
     from foveal.cli import show
     from foveal.cli.show_checks import show_checks, with_checks
-    from foveal.data import summary
+    from foveal.data import summary, write_proposal
     from foveal.errors import SplitError
     from foveal.tasks import named_task
 
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
     with show.working(f"looking at {source}") as progress:
-        dataset = look(source, task=task, reading=reading, progress=progress)
+        dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
         if augment:
             contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
         hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
@@ -124,6 +141,10 @@ def look(
             judged = check_labels(dataset, minutes=minutes, progress=progress) if suspects else None
     if augment:
         show.err.print(f"wrote {augment}: a row an image, the first as it is, then as training sees it", soft_wrap=True)
+    if fix:
+        rows = write_proposal(dataset, fix)
+        how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
+        show.err.print(f"wrote {fix}: {rows:,} proposals; {how}", soft_wrap=True)
     note = ""
     try:
         dataset = propose_split(dataset)
@@ -142,6 +163,7 @@ def look(
         "foveal train",
         "foveal train photos/ --minutes 5",
         "foveal train photos/ --epochs 30",
+        "foveal train photos/ --decisions moves.csv",
         "foveal train cifar10 --recipe cookbook",
         "foveal train cells.zip --minutes 20",
         "foveal train photos/ --net 32c3-mp2-64c3-mp2-128n --set learning_rate=0.0005",
@@ -157,6 +179,9 @@ def train(
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -218,8 +243,9 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     flags["weights"] = str(weights) if weights else None
     changes = {name: value for name, value in flags.items() if value is not None} | settings_of(settings or [])
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
-    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
+    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "decisions": decisions}
     places = {"out": out, "device": device or "auto", "save_every": save_every}
     places |= {"at": at or (), "coverage": coverage, "risk": risk}
     with _uncollected(), show.working(f"looking at {source}") as progress:
@@ -247,6 +273,9 @@ def plan(
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
     net: NET = None,
     pretrained: PRETRAINED = None,
     weights: WEIGHTS = None,
@@ -259,9 +288,11 @@ def plan(
     from foveal.api import plan
     from foveal.cli import BEGAN, show
 
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
     options = {"minutes": minutes, "task": task, "net": net, "device": device or "auto", "began": BEGAN}
     begin: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "reading": reading}
+    begin["decisions"] = decisions
     changes: dict[str, Any] = ({"weights": str(weights)} if weights else {}) | settings_of(settings or [])
     with _uncollected(), show.working(f"looking at {source}") as progress:
         planned = plan(source, progress=progress, **begin, **options, **changes)

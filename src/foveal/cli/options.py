@@ -14,8 +14,11 @@ __all__ = [
     "ACCEPT_LICENCE",
     "AT",
     "COVERAGE",
+    "DECISIONS",
     "DEVICE",
     "GROUP",
+    "GROUP_LEVEL",
+    "GROUP_PATTERN",
     "JSON",
     "MINUTES",
     "NET",
@@ -31,6 +34,7 @@ __all__ = [
     "SPLIT",
     "TARGET",
     "TASK",
+    "TOGETHER",
     "WEIGHTS",
     "completed",
     "examples",
@@ -55,6 +59,7 @@ NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progr
     "reading",
     "pretrained",
     "accept_licence",
+    "decisions",
     "start",
     "shares",
     "repeats",
@@ -111,6 +116,36 @@ PATTERN = Annotated[
         metavar="REGEX",
         help="Find the target in the names of the files: ^(?P<age>[0-9]+)_",
         rich_help_panel=TABLE,
+    ),
+]
+TOGETHER = "What stays together, and what is left out"
+GROUP_PATTERN = Annotated[
+    str | None,
+    typer.Option(
+        "--group-pattern",
+        metavar="REGEX",
+        help="Find what must not be parted by a split in the paths of the files: (?P<patient>p[0-9]+)_",
+        rich_help_panel=TOGETHER,
+    ),
+]
+GROUP_LEVEL = Annotated[
+    int | None,
+    typer.Option(
+        "--group-level",
+        metavar="N",
+        min=1,
+        help="Or the folder that must not be parted, counted from the top of the path, from 1.",
+        rich_help_panel=TOGETHER,
+    ),
+]
+DECISIONS = Annotated[
+    Path | None,
+    typer.Option(
+        "--decisions",
+        metavar="FILE",
+        help="A table of what to leave out (exclude), to keep together (group) or to take as it is (keep), as "
+        "foveal look --fix FILE proposes one.",
+        rich_help_panel=TOGETHER,
     ),
 ]
 NET = Annotated[
@@ -201,12 +236,18 @@ SAVE_EVERY = Annotated[
 
 
 def reading_of(
-    target: list[str] | None, path: str | None, split: str | None, group: str | None, pattern: str | None
+    target: list[str] | None,
+    path: str | None,
+    split: str | None,
+    group: str | None,
+    pattern: str | None,
+    group_pattern: str | None = None,
+    group_level: int | None = None,
 ) -> "Reading":
-    """Where the targets are, as the options say."""
+    """Where the targets and the groups are, as the options say."""
     from foveal.types import Reading
 
-    return Reading(tuple(target or ()), path, split, group, pattern)
+    return Reading(tuple(target or ()), path, split, group, pattern, group_pattern, group_level)
 
 
 def settings_of(texts: list[str]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     if note:
         out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
     elif len(dataset.given) < len(SPLITS):
-        text = "* as training would divide it: stratified, seeded, exact duplicates kept together"
+        text = "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together"
         out.print(text, style="dim", soft_wrap=True)
     for finding in dataset.findings:
         _finding(finding)
@@ -287,6 +287,14 @@ def scores(report: Report) -> None:
     first = report.scores[report.headline[0]]
     told = f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}"
     wide = out.options.update_width(UNLIMITED)
+    if apart := report.without_twins:
+        shown = [
+            f"{named(name)} {_score(apart.scores[name], name)}" for name in report.headline if name in apart.scores
+        ]
+        have, them = ("images have", "them") if apart.left_out > 1 else ("image has", "it")
+        twins = f"{apart.left_out:,} test {have} a twin among those it learned from"
+        out.print(f"{twins}; without {them}: {', '.join(shown)}", soft_wrap=True)
+        out.print()
     forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
     out.print(forms[form])

@@ -12,7 +12,9 @@ from foveal.types import SPLITS, Entry, Finding, Source, SplitName
 
 __all__ = [
     "CONTRADICTING",
+    "LEAK",
     "NOTES",
+    "SHOWN",
     "about_labels",
     "duplicates",
     "never_no",
@@ -26,6 +28,7 @@ __all__ = [
 TABLES = (".csv", ".tsv", ".parquet")
 OF_ROWS = ("wrong-target", "wrong-row", "missing-file")
 CONTRADICTING = "contradicting-label"
+LEAK = "leak"
 TINY = 3
 RARE = 0.1  # of an even share of the images
 SHOWN = 20  # groups of duplicates that get a finding each; more than that become one finding
@@ -131,10 +134,10 @@ def duplicates(used: Sequence[Entry], same: np.ndarray, targets: np.ndarray, giv
         keep = "They stay in the split where they are; remove all but one of each if they are mistakes."
     return [
         *_grouped(
-            "exact-duplicate",
+            LEAK,
             apart,
             lambda twin: "the same pixels in " + " and ".join(s for s in SPLITS if s in {e.split for e in twin}),
-            "Remove them from train: a score on images that were trained on says nothing.",
+            "Leave them out of train (--fix proposes it): a score on images that were trained on says nothing.",
         ),
         *_grouped("exact-duplicate", together, lambda twin: "the same pixels", keep),
         *_grouped(

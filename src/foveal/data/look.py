@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from foveal.data.decisions import NOTHING_DECIDED, Decisions
 from foveal.data.findings import (
     about_labels,
     duplicates,
@@ -17,48 +19,80 @@ from foveal.data.findings import (
     unreadable,
     wrong_targets,
 )
-from foveal.data.memo import memo_path, recall, remember
+from foveal.data.grouping import grouped
+from foveal.data.linking import numbered, united
+from foveal.data.memo import memo_path, recall, recall_seen, remember, remember_seen, seen_path
 from foveal.data.scan import scan
 from foveal.data.seen import Seen
 from foveal.data.sources import open_source
 from foveal.data.sources.reading import AS_FOUND
+from foveal.data.twin_findings import about_near
+from foveal.data.twins import Near, near_duplicates
 from foveal.errors import SourceError
-from foveal.task import Task
-from foveal.types import SPLITS, Dataset, Entry, Finding, Progress, Reading, Source, SplitName
+from foveal.task import Reader, Task
+from foveal.types import SPLITS, Dataset, Entry, Finding, Progress, Reading, Source, SplitName, Twins
 
 __all__ = ["look"]
 
 
 def look(
-    source: str | Path | Source, task: Task, *, reading: Reading = AS_FOUND, progress: Progress | None = None
+    source: str | Path | Source,
+    task: Task,
+    *,
+    reading: Reading = AS_FOUND,
+    decisions: Decisions = NOTHING_DECIDED,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Decode every image once and say what is there. A second look at unchanged images is read from the cache.
 
     Args:
         reading: how the targets are to be found, where the source leaves that open.
+        decisions: which images to leave out, and which belong together.
 
     Raises:
-        SourceError: there is not one image that can be used; the message says what was found.
+        SourceError: there is not one image that can be used, or no such file as is decided about; the message says
+            what was found.
     """
     source = open_source(source, reading, progress=progress)
-    memo = memo_path(source, task)
+    memo = memo_path(source, task, decisions.content)
     known = recall(memo, source, task)
     if known is not None:
-        return known
-    listed = source.entries()
+        return replace(known, decisions=decisions.content)
+    named, alone = grouped(source.entries(), source.reading, source.spec)
+    decisions.check([entry.file for entry in named], source.spec)
+    listed = [entry for entry in named if entry.file not in decisions.excluded]
     labels, reasons = _vocabulary(task, [entry.cell for entry in listed], source.columns)
-    entries = [entry for entry in listed if entry.cell not in reasons]
-    seen = scan(source, entries, task.reader, progress)
-    pairs = [(entry, facts) for entry, facts in zip(entries, seen) if isinstance(facts, Seen)]
+    # Those that are left out are looked at all the same: what is alike must not hang on what was decided.
+    entries = [entry for entry in named if entry.file in decisions.excluded or entry.cell not in reasons]
+    seen, near = _examined(source, entries, task.reader, progress)
+    facing = [(entry, one) for entry, one in zip(entries, seen) if entry.file not in decisions.excluded]
+    pairs = [(entry, one) for entry, one in facing if isinstance(one, Seen)]
     lost = (
         *wrong_targets(listed, reasons),
-        *unreadable((entry.file, reason) for entry, reason in zip(entries, seen) if isinstance(reason, str)),
+        *unreadable((entry.file, reason) for entry, reason in facing if isinstance(reason, str)),
+        *decisions.told(),
+        *alone,
     )
     if not pairs:
         raise nothing_usable(source, len(listed), lost)
-    dataset = _dataset(source, task, pairs, lost, labels)
+    dataset = _dataset(source, task, pairs, near, lost, labels, decisions)
     remember(memo, dataset)
     return dataset
+
+
+def _examined(
+    source: Source, entries: Sequence[Entry], reader: Reader, progress: Progress | None
+) -> tuple[Sequence[Seen | str], Near]:
+    """For each entry what was seen, or why it cannot be read; and near-duplicates among them and others. Remembered
+    whatever is made of it: another task or another decision decodes nothing again."""
+    memo = seen_path(source, reader)
+    known = recall_seen(memo, [entry.file for entry in entries])
+    if known is not None:
+        return known
+    seen = scan(source, entries, reader, progress)
+    near = near_duplicates([facts for facts in seen if isinstance(facts, Seen)], progress)
+    remember_seen(memo, [entry.file for entry in entries], seen, near)
+    return seen, near
 
 
 def _vocabulary(task: Task, cells: Sequence[str], columns: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -85,12 +119,15 @@ def _dataset(
     source: Source,
     task: Task,
     pairs: Sequence[tuple[Entry, Seen]],
+    near: Near,
     lost: Sequence[Finding],
     all_labels: Sequence[str],
+    decisions: Decisions,
 ) -> Dataset:
     """
     Args:
-        lost: what cannot be used.
+        near: near-duplicates among these images and others.
+        lost: what cannot be used, or is not.
         all_labels: those of images that cannot be read, too.
     """
     used, facts = [entry for entry, _ in pairs], [fact for _, fact in pairs]
@@ -99,7 +136,10 @@ def _dataset(
     targets = task.targets(cells, labels)
     splits = np.array([entry.split or "" for entry in used], dtype="<U10")
     given: tuple[SplitName, ...] = tuple(split for split in SPLITS if (splits == split).any())
-    same = _numbered(fact.content for fact in facts)
+    same = numbered(fact.content for fact in facts)
+    twins = _twins(used, facts, same, near, decisions)
+    decided = [decisions.groups.get(entry.file) for entry in used]
+    groups, cut = united(same, ([entry.group for entry in used], decided), twins)
     return Dataset(
         source=source,
         task=task.name,
@@ -107,7 +147,7 @@ def _dataset(
         cells=cells,
         targets=targets,
         strata=task.answer.strata(targets),
-        groups=_united(same, [entry.group for entry in used]),
+        groups=groups,
         splits=splits,
         labels=labels,
         sizes=np.array([(fact.height, fact.width) for fact in facts], dtype=np.int64),
@@ -118,9 +158,31 @@ def _dataset(
             *lost,
             *noted(used, facts),
             *_about_targets(task, used, same, targets, splits, labels, set(all_labels) - set(labels)),
+            *about_near(used, twins, cut, "label" if len(targets) and targets.ndim == 1 else None),
         ),
-        fingerprint=_fingerprint(used, facts),
+        fingerprint=_fingerprint(used, facts, decided),
         given=given,
+        twins=twins,
+        decisions=decisions.content,
+    )
+
+
+def _twins(used: Sequence[Entry], facts: Sequence[Seen], same: np.ndarray, near: Near, decisions: Decisions) -> Twins:
+    """Images of the same pixels, then near-duplicates, but for those that were decided to be none."""
+    first: dict[str, int] = {}
+    for row, fact in enumerate(facts):
+        first.setdefault(fact.content, row)
+    exact = [(first[fact.content], row) for row, fact in enumerate(facts) if first[fact.content] != row]
+    kept = {first[fact.content] for entry, fact in zip(used, facts) if entry.file in decisions.kept}
+    links = [
+        (*sorted((first[one], first[other])), alike, mirrored)
+        for one, other, alike, mirrored in near
+        if one in first and other in first and first[one] not in kept and first[other] not in kept
+    ]
+    return Twins(
+        np.array([*exact, *(link[:2] for link in links)], dtype=np.int64).reshape(-1, 2),
+        np.array([1.0] * len(exact) + [link[2] for link in links], dtype=np.float32),
+        np.array([False] * len(exact) + [link[3] for link in links], dtype=bool),
     )
 
 
@@ -145,34 +207,10 @@ def _about_targets(
         yield from never_no(counts, told["known"])
 
 
-def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
-    """(N,) int64; the same number for the same key, counted in order of first appearance."""
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-
-
-def _united(same: np.ndarray, names: Sequence[str | None]) -> np.ndarray:
-    """(N,) int64; one number for rows of the same number, for rows of the same name, and for all that these join."""
-    parents = list(range(int(same.max()) + 1))
-
-    def root(number: int) -> int:
-        while parents[number] != number:
-            parents[number] = parents[parents[number]]
-            number = parents[number]
-        return number
-
-    first: dict[str, int] = {}
-    for number, name in zip(same.tolist(), names):
-        if name is not None:
-            one, other = root(first.setdefault(name, number)), root(number)
-            parents[max(one, other)] = min(one, other)
-    return _numbered(root(number) for number in same.tolist()) if first else same
-
-
-def _fingerprint(used: Sequence[Entry], facts: Sequence[Seen]) -> str:
-    grouped = any(entry.group is not None for entry in used)
+def _fingerprint(used: Sequence[Entry], facts: Sequence[Seen], decided: Sequence[str | None]) -> str:
+    named = any(entry.group is not None for entry in used)
     lines = []
-    for entry, fact in zip(used, facts):
-        group = [entry.group or ""] if grouped else []
-        lines.append("\0".join([entry.cell, entry.split or "", fact.content, *group]) + "\n")
+    for entry, fact, name in zip(used, facts, decided):
+        group = [entry.group or ""] if named else []
+        lines.append("\0".join([entry.cell, entry.split or "", fact.content, *group, *filter(None, [name])]) + "\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

@@ -1,8 +1,10 @@
 """What was seen of a source, remembered for the next look: columns of numbers, and names in one piece."""
 
+import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
@@ -12,22 +14,40 @@ import numpy as np
 import PIL
 
 from foveal.data.machine import cache_folder, digest, prune
+from foveal.data.seen import Seen
+from foveal.data.twins import Near
 from foveal.files import write_atomic
-from foveal.task import Task
-from foveal.types import SPLITS, Dataset, Finding, Source
+from foveal.task import Reader, Task
+from foveal.types import SPLITS, Dataset, Finding, Source, Twins
 
-__all__ = ["memo_path", "recall", "recall_task", "remember", "remember_task"]
+__all__ = [
+    "memo_path",
+    "recall",
+    "recall_seen",
+    "recall_task",
+    "remember",
+    "remember_seen",
+    "remember_task",
+    "seen_path",
+]
 
-VERSION = "4"  # of what is remembered; a change makes every source be decoded again
+VERSION = "5"  # of what is remembered and how it is found; a change makes every source be decoded again
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile)
 SPLIT_NAMES = np.array(["", *SPLITS], dtype="<U10")
 
 
-def memo_path(source: Source, task: Task) -> Path:
-    """By what decides a dataset: the source's files, how they are read and answered, and Pillow's version."""
+def memo_path(source: Source, task: Task, decisions: bytes) -> Path:
+    """By what decides a dataset: the source's files, how they are read and answered, what was decided about them, and
+    Pillow's version."""
     answer = type(task.answer).__qualname__
     parts = (VERSION, source.signature, task.name, repr(task.reader), answer, PIL.__version__)
-    return cache_folder("looks") / f"{digest(*parts)}.npz"
+    decided = (hashlib.sha256(decisions).hexdigest(),) if decisions else ()
+    return cache_folder("looks") / f"{digest(*parts, *decided)}.npz"
+
+
+def seen_path(source: Source, reader: Reader) -> Path:
+    """By what decides what is seen: the source's files, how they are read, and Pillow's version."""
+    return cache_folder("looks") / f"{digest(VERSION, 'seen', source.signature, repr(reader), PIL.__version__)}.z"
 
 
 def recall(path: Path, source: Source, task: Task) -> Dataset | None:
@@ -57,6 +77,7 @@ def recall(path: Path, source: Source, task: Task) -> Dataset | None:
             findings=tuple(Finding(**{**finding, "files": tuple(finding["files"])}) for finding in told["findings"]),
             fingerprint=told["fingerprint"],
             given=tuple(told["given"]),
+            twins=Twins(columns["pairs"], columns["alike"], columns["mirrored"]),
         )
     except DAMAGE:
         return None
@@ -84,8 +105,31 @@ def remember(path: Path, dataset: Dataset) -> None:
         splits=np.argmax(dataset.splits[:, None] == SPLIT_NAMES, axis=1).astype(np.uint8),
         groups=dataset.groups,
         sizes=dataset.sizes,
+        pairs=dataset.twins.pairs,
+        alike=dataset.twins.alike,
+        mirrored=dataset.twins.mirrored,
     )
     _keep(path, kept.getvalue())
+
+
+def recall_seen(path: Path, files: Sequence[str]) -> tuple[list[Seen | str], Near] | None:
+    """What was seen of these files, or why they cannot be read, and near-duplicates among them and others; None where
+    one of them was not seen, or nothing is remembered."""
+    try:
+        told = json.loads(zlib.decompress(path.read_bytes()))
+        seen = {file: facts if isinstance(facts, str) else Seen.of(facts) for file, facts in told["seen"].items()}
+        near = [(str(one), str(other), float(alike), bool(mirrored)) for one, other, alike, mirrored in told["near"]]
+        return [seen[file] for file in files], near
+    except (*DAMAGE, zlib.error):
+        return None
+
+
+def remember_seen(path: Path, files: Sequence[str], seen: Sequence[Seen | str], near: Near) -> None:
+    """Keep what `recall_seen` gives."""
+    told = {
+        file: facts if isinstance(facts, str) else facts._replace(sketch=b"").told() for file, facts in zip(files, seen)
+    }
+    _keep(path, zlib.compress(json.dumps({"seen": told, "near": near}).encode(), 1))
 
 
 def recall_task(source: Source, tasks: Sequence[str]) -> str | None:

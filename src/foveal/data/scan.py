@@ -56,11 +56,7 @@ def _there(source: Source, reader: Reader, ask: Ask, piece: Sequence[Entry]) -> 
     found, pixels = ask(0, [entry.file for entry in piece])
     if None in found:
         return _here(source, reader, piece)
-    return [one if isinstance(one, str) else _seen(*one) for one in found], pixels if pixels.size else None
-
-
-def _seen(height: int, width: int, channels: int, mode: str, notes: Sequence[str], content: str) -> Seen:
-    return Seen(height, width, channels, mode, tuple(notes), content)
+    return [one if isinstance(one, str) else Seen.of(one) for one in found], pixels if pixels.size else None
 
 
 class _Kept:

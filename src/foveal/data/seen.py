@@ -1,12 +1,14 @@
 """What is seen of one image when it is decoded for the first time."""
 
+import base64
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from foveal.data.photos import SMALL
+from foveal.data.sketch import sketch
 from foveal.task import Reader
 
 __all__ = ["Seen", "alike", "see"]
@@ -17,6 +19,7 @@ class Seen(NamedTuple):
 
     Args:
         content: a hash of shape, depth and pixels; files with the same one are the same image, however stored.
+        sketch: by which near-duplicates are found (see `foveal.data.sketch`); empty where it is not needed any more.
     """
 
     height: int
@@ -25,6 +28,17 @@ class Seen(NamedTuple):
     mode: str
     notes: tuple[str, ...]
     content: str
+    sketch: bytes = b""
+
+    def told(self) -> list[Any]:
+        """JSON-ready, the sketch as text."""
+        return [*self[:-1], base64.b64encode(self.sketch).decode()]
+
+    @classmethod
+    def of(cls, told: Sequence[Any]) -> "Seen":
+        """From what `told` gave."""
+        height, width, channels, mode, notes, content, sketch = told
+        return cls(height, width, channels, mode, tuple(notes), content, base64.b64decode(sketch))
 
 
 def see(reader: Reader, source: bytes | np.ndarray) -> tuple[Seen, np.ndarray]:
@@ -36,8 +50,8 @@ def see(reader: Reader, source: bytes | np.ndarray) -> tuple[Seen, np.ndarray]:
     array, facts = reader.inspect(source)
     content = hashlib.sha256(f"{array.shape} {array.itemsize} ".encode())
     content.update(np.ascontiguousarray(array).data)
-    seen = Seen(facts.height, facts.width, array.shape[-1], facts.mode, facts.notes, content.hexdigest()[:32])
-    return seen, array
+    about = facts.height, facts.width, array.shape[-1], facts.mode, facts.notes
+    return Seen(*about, content.hexdigest()[:32], sketch(array)), array
 
 
 def alike(arrays: Sequence[np.ndarray]) -> np.ndarray | None:

@@ -52,7 +52,8 @@ def _look(reader: Reader, start: int, places: Sequence[Any]) -> tuple[list[Any],
     """What was seen of each image, a reason, or None; and the pixels, where all are small and of one shape."""
     seen = [_see(reader, place) for place in places]
     pixels = alike([array for _, array in seen if array is not None])
-    return [one for one, _ in seen], NOTHING if pixels is None else pixels
+    found = [one.told() if isinstance(one, Seen) else one for one, _ in seen]
+    return found, NOTHING if pixels is None else pixels
 
 
 def _see(reader: Reader, place: Sequence[Any] | None) -> tuple[Seen | str | None, np.ndarray | None]:

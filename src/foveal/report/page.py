@@ -149,6 +149,16 @@ def cautions(report: Report) -> list[str]:
     if absent:
         labels, they = (f"{absent} labels have", "they are") if absent > 1 else ("1 label has", "it is")
         found.append(f"{labels} no test image: how well {they} recognised is not known from this test.")
+    apart = report.without_twins
+    if apart and name in apart.scores:
+        told, left = named(name), apart.scores[name]
+        text = f"{number(left.value, name)} [{number(left.low, name)}, {number(left.high, name)}]"
+        many = f"{apart.left_out:,} test images show" if apart.left_out > 1 else "One test image shows"
+        them = f"them, on the other {apart.images:,}" if apart.left_out > 1 else f"it, on the other {apart.images:,}"
+        found.append(
+            f"{many} what an image that the network learned from shows, too: the same, or a copy that was cropped, "
+            f"resized or mirrored. Without {them}: {told} {text} instead of {number(score.value, name)}."
+        )
     coverage, level = report.scores.get("coverage"), report.settled.get("level")
     if coverage and level and coverage.high < level:
         found.append(

@@ -36,6 +36,7 @@ from foveal.report.schema import (
     ReportScore,
     ReportSelective,
     ReportSlice,
+    ReportWithoutTwins,
 )
 
 __all__ = ["reference_page", "studies_page"]
@@ -57,6 +58,7 @@ PARTS = (
     ReportRobustness,
     ReportCorruption,
     ReportLevel,
+    ReportWithoutTwins,
     ReportEpoch,
     ReportData,
 )

@@ -38,6 +38,7 @@ __all__ = [
     "ReportScore",
     "ReportSelective",
     "ReportSlice",
+    "ReportWithoutTwins",
     "build_report",
     "printable",
 ]
@@ -252,6 +253,14 @@ class ReportLooks(_Part):
     )
 
 
+class ReportWithoutTwins(_Part):
+    """The same network without the test images that show what an image of train or validation shows, too."""
+
+    images: int = Field(description="test images that are left")
+    left_out: int = Field(description="test images with a twin: the same pixels, or a near-duplicate")
+    scores: dict[str, ReportScore] = Field(description="as in the report's `scores`, on the images that are left")
+
+
 class ReportData(_Part):
     """The images."""
 
@@ -331,6 +340,9 @@ class Report(_Part):
     unlike: ReportScore | None = Field(
         None, description="share of the measured images that look unlike the training images; null where not settled"
     )
+    without_twins: ReportWithoutTwins | None = Field(
+        None, description="null where no test image has a twin among the others, or none is left"
+    )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
     all_looks: ReportLooks | None = Field(
         None, description="looks at test images of this set by all runs; null where that is not known"
@@ -384,6 +396,7 @@ def build_report(
     settled: Mapping[str, Any] = {},
     all_looks: Looks | None = None,
     robustness: Robustness | None = None,
+    without_twins: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -393,6 +406,7 @@ def build_report(
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
         all_looks: at test images of the same set, by all runs.
+        without_twins: as in the report.
     """
     findings = Counter(finding["kind"] for finding in data["findings"])
     fields = {
@@ -401,6 +415,7 @@ def build_report(
         "headline": [name for name in task.headline if name in measurement.scores],
         "robustness": asdict(robustness) if robustness else None,
         "settled": dict(settled),
+        "without_twins": without_twins,
         "looks": looks,
         "all_looks": _all_looks(all_looks, task, measurement),
         "history": list(history),

@@ -57,7 +57,7 @@ REGRESSION = Task(
     measure=_measure,
     rate=_rate,
     judge=_judge,
-    kept_together="exact duplicates",
+    kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("mae", "rmse", "r2"),
 )

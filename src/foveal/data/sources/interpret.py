@@ -46,15 +46,14 @@ def interpret(
     if any(file.casefold().endswith(ANNOTATIONS) for file in files):
         seen, hidden = visible(files, folders)
         inside = Inside(seen, head or (lambda file, most: read(file)[:most]))
-    said = bool(reading.as_dict())
+    said = bool(reading.of_targets())
     boxes = inside and ((None if said else _annotated(inside)) or by_box_table(inside, reading))
     if boxes:
         return replace(boxes, findings=(*boxes.findings, *hidden))
     layout = by_metadata(files, folders, read, reading)
     if layout is None:
-        refuse(
-            reading, spec, "annotations of boxes" if said and inside and _annotated(inside) else "folders of classes"
-        )
+        found = "annotations of boxes" if said and inside and _annotated(inside) else "folders of classes"
+        refuse(reading, spec, found, paths=True)
         layout = arrange(files, folders)
     return layout
 

@@ -56,7 +56,7 @@ def by_metadata(
 
 
 def _sheet(file: str, data: bytes, reading: Reading) -> Sheet | None:
-    said = bool(reading.as_dict())
+    said = bool(reading.of_targets())
     if not said and FILE_NAME.encode() not in data:
         return None
     sheet = read_sheet(file, data)

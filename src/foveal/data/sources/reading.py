@@ -18,17 +18,18 @@ def signed(signature: str, reading: Reading) -> str:
     return digest(signature, json.dumps(told, sort_keys=True)) if told else signature
 
 
-def refuse(reading: Reading, spec: str, found: str) -> None:
+def refuse(reading: Reading, spec: str, found: str, *, paths: bool = False) -> None:
     """
     Args:
         found: what is there, for which nothing can be said.
+        paths: whether its paths can say what belongs together.
 
     Raises:
         SourceError: something is said all the same.
     """
-    if told := reading.as_dict():
+    if told := reading.of_targets() if paths else reading.as_dict():
         words = ", ".join(
-            f"{name} {value if isinstance(value, str) else ' and '.join(value)}" for name, value in told.items()
+            f"{name} {' and '.join(value) if isinstance(value, list) else value}" for name, value in told.items()
         )
         raise SourceError(
             f"Expected a table with a column for what was said ({words}), found {found} in {spec}.",

@@ -50,7 +50,7 @@ def open_table(path: Path, reading: Reading = AS_FOUND) -> FolderSource | Parque
         if source := open_shards({path.name: path}, path.stem, str(path), signature, reading):
             return source
     if suffix == LIST:
-        refuse(reading, str(path), "a list of files")
+        refuse(reading, str(path), "a list of files", paths=True)
     data = table_bytes(path)
     sheet = read_sheet(path.name, data)
     files = _Files(str(path.parent))
