@@ -152,6 +152,7 @@ def _side(network: Network, recipe: Recipe, images: int, minutes: float, device:
     """The recipe's side, or the largest multiple of 32 below it at which all features come in time."""
     side = recipe.input.height
     blank = np.zeros((MEASURED, side, side, recipe.input.channels), np.uint8)
+    seconds = 0.0
     for _ in range(2):  # the first one builds kernels
         start = time.perf_counter()
         infer(network, blank, np.arange(MEASURED), device.torch)
