@@ -1,6 +1,7 @@
 """Measuring a run on its test images."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,8 @@ def evaluate(
     places = record, run.recipe.input
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
-    worse = None
-    if robustness:
-        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
-    report = build_report(
+    build = partial(
+        build_report,
         measurement,
         task=record,
         looks=looks,
@@ -82,8 +81,12 @@ def evaluate(
         settled=run.settled,
         environment=run.info["environment"],
         history=run.history(),
-        robustness=worse,
     )
+    report = build()
+    if robustness:
+        report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
+        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
+        report = build(robustness=worse)
     report.write(run.report)
     on_report(report)
     row_of = {dataset.files[row]: row for row in rows} if measurement.mistakes else {}
