@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,23 +79,24 @@ def evaluate(
     test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
     measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
     measurement = _with_parts(measurement, run, record, dataset, rows, outputs, test)
-    worse = None
-    if robustness:
-        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
-    apart = without_twins(dataset, outputs, run, *places, array)
-    report = build_report(
+    build = partial(
+        build_report,
         measurement,
         task=record,
         looks=looks,
         recipe=run.recipe.model_dump(mode="json"),
         data=summary(dataset, record),
         settled=_told(run.settled),
-        without_twins=apart,
+        without_twins=without_twins(dataset, outputs, run, *places, array),
         environment=run.info["environment"],
         history=run.history(),
         all_looks=run.all_looks(),
-        robustness=worse,
     )
+    report = build()
+    if robustness:
+        report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
+        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
+        report = build(robustness=worse)
     report.write(run.report)
     on_report(report)
     write_card(report, run.report / "README.md", pipeline=record.pipeline, weights=run.info.get("weights"))

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 FILES_SHOWN = 3
-BAR = 30  # characters
+BAR = 20  # characters
 FILES_COUNTED = 10  # more than these are counted for the reader
 
 # A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
@@ -74,6 +74,7 @@ def working(message: str) -> Iterator[Progress | None]:
         def progress(what: str, done: int, total: int) -> None:
             told = f"{escape(message)}: {what} {done:,}" + (f" of {total:,}" if total else "")
             line = Table.grid(padding=(0, 1))
+            line.add_column(no_wrap=True)
             line.add_row(told, *([ProgressBar(total, done, width=BAR)] if total else []))
             status.update(line)
 

@@ -152,10 +152,9 @@ def _side(network: Network, recipe: Recipe, images: int, minutes: float, device:
     """The recipe's side, or the largest multiple of 32 below it at which all features come in time."""
     side = recipe.input.height
     blank = np.zeros((MEASURED, side, side, recipe.input.channels), np.uint8)
-    seconds = 0.0
-    for _ in range(2):  # the first one builds kernels
-        start = time.perf_counter()
-        infer(network, blank, np.arange(MEASURED), device.torch)
-        seconds = (time.perf_counter() - start) / MEASURED * images
+    infer(network, blank, np.arange(MEASURED), device.torch)  # builds kernels
+    start = time.perf_counter()
+    infer(network, blank, np.arange(MEASURED), device.torch)
+    seconds = (time.perf_counter() - start) / MEASURED * images
     affordable = side * (FEATURES * 60 * minutes / max(seconds, 1e-9)) ** 0.5
     return side if affordable >= side else max(min(SMALLEST_SIDE, side), STEP * int(affordable / STEP))
