@@ -119,11 +119,11 @@ def _recipes(
     values = {name: (first.scores[name].values, second.scores[name].values) for name in names if name in second.scores}
     for run in (run for one in series for run in one.runs[1:]):  # the first of each was counted
         run.count_look("compare")
-    every = [[_rated(replace(side, run=run), progress)[1] for run in one.runs] for one, side in zip(series, sides)]
-    moved = image_variance(*every, _groups(sides[0]), SEED)
+    one, other = ([_rated(replace(side, run=run), progress)[1] for run in own.runs] for own, side in zip(series, sides))
+    moved = image_variance(one, other, _groups(sides[0]), SEED)
     found = {name: welch(*both) for name, both in values.items()}
-    other = {name: welch(*both, moved[name]) for name, both in values.items() if name in moved}
-    return recipes_compared(first, second, found, other)
+    elsewhere = {name: welch(*both, moved[name]) for name, both in values.items() if name in moved}
+    return recipes_compared(first, second, found, elsewhere)
 
 
 def _rated(side: "_Side", progress: Progress | None) -> tuple[tuple[np.ndarray, Examples], Rated]:
