@@ -144,6 +144,9 @@ def test_two_series_answer_for_the_recipes(photos: Path, tmp_path: Path) -> None
     accuracy = found.recipes.scores["accuracy"]
     assert (accuracy.first, accuracy.second) == (poor.scores["accuracy"].mean, good.scores["accuracy"].mean)
     assert found.networks.first == poor.runs[0]
+    other = found.recipes.other_images["accuracy"]
+    assert (other.value, other.method) == (accuracy.value, "welch, bootstrap")
+    assert [run.looks() for run in Series.open(poor.series).runs] == [2, 2, 2]
     with pytest.raises(RunError, match="is a series of trainings"):
         foveal.evaluate(poor.series)
 

@@ -80,6 +80,20 @@ def test_the_label_that_gains_most_is_named() -> None:
     assert gains[1][0] == pytest.approx(0.3 * (1 - 2**-0.4), abs=0.02)
 
 
+def test_trainings_on_no_law_are_told_from_those_on_one() -> None:
+    rng = np.random.default_rng(0)
+    told = {}
+    for name, first in (("law", law(np.array(1000))), ("no law", 0.95)):
+        sizes = [size for size in SIZES for _ in range(2)]
+        means = [first if size == 1000 else law(np.array(size)) for size in sizes]
+        found = [np.full(101, mean * (1 + 0.01 * rng.normal())) for mean in means]
+        told[name] = fitted(sizes, found, [np.zeros((0, 101))] * len(sizes), 10_000, 0).misfit
+    assert told["no law"] < 0.01 < told["law"]
+    assert (
+        fitted(SIZES, [np.full(101, e) for e in (0.9, 0.3, 0.3, 0.3, 0.2)], [np.zeros((0, 101))] * 5, 1, 0).misfit == 1
+    )
+
+
 def test_small_shares_lie_within_large_ones_and_groups_stay_whole(image_folder: Callable[..., Path]) -> None:
     photos = image_folder({"dark": 40, "light": 20})
     for file in sorted((photos / "dark").iterdir())[:10]:

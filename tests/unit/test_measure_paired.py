@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from foveal.measure.label import rate_labels
-from foveal.measure.paired import holm, mcnemar, paired, seeds, share_difference, welch
-from foveal.task import Examples
+from foveal.measure.paired import holm, image_variance, mcnemar, paired, seeds, share_difference, welch
+from foveal.task import Examples, Rated
 from foveal.tasks import TASKS
 
 
@@ -159,6 +159,32 @@ def test_seeds_and_welch_are_those_of_scipy() -> None:
     found, peer = welch(first, second), stats.ttest_ind(second, first, equal_var=False)
     assert found.p == pytest.approx(peer.pvalue)
     assert (found.low, found.high) == pytest.approx(tuple(peer.confidence_interval(0.95)))
+
+
+def test_the_luck_of_the_images_adds_to_that_of_the_seeds() -> None:
+    rng = np.random.default_rng(0)
+    truth, difficulty = np.zeros(400, np.int64), rng.random(400)
+
+    def series(share: float) -> list[Rated]:
+        said = [(difficulty > share + rng.normal(0, 0.005)).astype(np.int64) for _ in range(4)]
+        return [rate_labels(outputs(one, 2), examples(truth), ["a", "b"]) for one in said]
+
+    first, second = series(0.7), series(0.8)
+    moved = image_variance(first, second, np.arange(400), seed=0)
+    right = [np.mean([1 - one.wrong for one in side], axis=0) for side in (first, second)]
+    change = right[1] - right[0]
+    assert moved["accuracy"][1] == 399
+    assert moved["accuracy"][0] == pytest.approx(change.var(ddof=1) / 400, rel=0.1)
+    values = [[float(1 - one.wrong.mean()) for one in side] for side in (first, second)]
+    alone, both = welch(*values), welch(*values, moved["accuracy"])
+    seeds_alone = sum(np.var(side, ddof=1) / 4 for side in values)
+    assert both.value == alone.value
+    stretch = np.sqrt(1 + moved["accuracy"][0] / seeds_alone)
+    assert both.high - both.low == pytest.approx((alone.high - alone.low) * stretch)
+    still = welch([0.8, 0.8], [0.9, 0.9], (0.01**2, 399))
+    assert still.high - still.value == pytest.approx(0.01 * stats.t.ppf(0.975, 399))
+    copied = image_variance(first, second, np.repeat(np.arange(100), 4), seed=0)
+    assert copied["accuracy"][1] == 99
 
 
 def test_holm_stops_at_the_first_that_is_not_sure() -> None:

@@ -54,7 +54,8 @@ def compare(
     Both networks answer the same test images, which neither has learned from, and the look is counted. Shares of right
     answers are tested with McNemar's mid-p test and have Tango's interval; all other scores the interval of a bootstrap
     that draws the same images for both. Two series of `repeat` also answer whether the recipes differ: Welch's t
-    interval of the means over seeds. Of series the first networks of each are compared.
+    interval of the means over seeds, and another with the luck of the test images counted, too. Of series the first
+    networks of each are compared.
 
     Args:
         first, second: finished runs, or series that are finished.
@@ -68,10 +69,14 @@ def compare(
         from foveal.report.compared import Comparison, recipes_in_words
 
     pair = [_opened(first), _opened(second)]
-    networks, task = _networks(_network_of(pair[0]), _network_of(pair[1]), progress)
-    recipes = _recipes(pair, progress)
+    runs = [_network_of(one) for one in pair]
+    for run in runs:
+        _refuse_unfinished(run)
+    sides = _paired_rows(_side(runs[0], progress), _side(runs[1], progress), progress)
+    networks = _networks(sides, progress)
+    recipes = _recipes(pair, sides, progress)
     told = recipes_in_words(networks.headline[0], recipes)
-    return Comparison(task=task.name, networks=networks, recipes=recipes, recipes_words=told)
+    return Comparison(task=sides[0].task.name, networks=networks, recipes=recipes, recipes_words=told)
 
 
 def _opened(one: str | Path | Run | Series) -> Run | Series:
@@ -92,8 +97,18 @@ def _network_of(one: Run | Series) -> Run:
     return one.runs[0]
 
 
-def _recipes(pair: Sequence[Run | Series], progress: Progress | None) -> "ComparedRecipes | None":
-    from foveal.measure.paired import welch
+def _refuse_unfinished(run: Run) -> None:
+    if not run.finished:
+        raise RunError(
+            f"Training in {run.path} has not finished: there is no {run.weights.name}.",
+            remedy=f"Finish it with: foveal resume {run.path}",
+        )
+
+
+def _recipes(
+    pair: Sequence[Run | Series], sides: "tuple[_Side, _Side]", progress: Progress | None
+) -> "ComparedRecipes | None":
+    from foveal.measure.paired import image_variance, welch
     from foveal.report.compared import recipes_compared
 
     series = [one for one in pair if isinstance(one, Series) and len(one.seeds) > 1]
@@ -101,30 +116,36 @@ def _recipes(pair: Sequence[Run | Series], progress: Progress | None) -> "Compar
         return None
     first, second = (repeats_of(one, progress=progress) for one in series)
     names = [*first.headline, *(name for name in first.scores if name not in first.headline)]
-    found = {
-        name: welch(first.scores[name].values, second.scores[name].values) for name in names if name in second.scores
-    }
-    return recipes_compared(first, second, found)
+    values = {name: (first.scores[name].values, second.scores[name].values) for name in names if name in second.scores}
+    for run in (run for one in series for run in one.runs[1:]):  # the first of each was counted
+        run.count_look("compare")
+    one, other = ([_rated(replace(side, run=run), progress)[1] for run in own.runs] for own, side in zip(series, sides))
+    moved = image_variance(one, other, _groups(sides[0]), SEED)
+    found = {name: welch(*both) for name, both in values.items()}
+    elsewhere = {name: welch(*both, moved[name]) for name, both in values.items() if name in moved}
+    return recipes_compared(first, second, found, elsewhere)
 
 
-def _networks(first: Run, second: Run, progress: Progress | None) -> "tuple[ComparedNetworks, Task]":
+def _rated(side: "_Side", progress: Progress | None) -> tuple[tuple[np.ndarray, Examples], Rated]:
+    """What the network says of the test images, and that beside the truth."""
+    outputs, test = answers(side.run, side.task, side.dataset, side.rows, progress=progress)
+    return (outputs, test), side.task.rate(outputs, test, side.dataset.labels, side.run.settled)
+
+
+def _groups(side: "_Side") -> np.ndarray:
+    """(N,) numbers of the groups of the test images, from 0."""
+    return np.unique(side.dataset.groups[side.rows], return_inverse=True)[1]
+
+
+def _networks(sides: "tuple[_Side, _Side]", progress: Progress | None) -> "ComparedNetworks":
     from foveal.measure.paired import holm, paired
     from foveal.report.compared import ComparedLabel, ComparedNetworks, ComparedScore, networks_in_words, verdict
 
-    for run in (first, second):
-        if not run.finished:
-            raise RunError(
-                f"Training in {run.path} has not finished: there is no {run.weights.name}.",
-                remedy=f"Finish it with: foveal resume {run.path}",
-            )
-    sides = _paired_rows(_side(first, progress), _side(second, progress), progress)
+    first, second = (side.run for side in sides)
     task = sides[0].task
     looks = [run.count_look("compare") for run in (first, second)]
-    said = [answers(side.run, task, side.dataset, side.rows, progress=progress) for side in sides]
-    rated = [
-        task.rate(outputs, test, side.dataset.labels, side.run.settled) for side, (outputs, test) in zip(sides, said)
-    ]
-    _, groups = np.unique(sides[0].dataset.groups[sides[0].rows], return_inverse=True)
+    said, rated = zip(*(_rated(side, progress) for side in sides))
+    groups = _groups(sides[0])
     scores, columns = paired(rated[0], _in_order(rated[1], *(side.dataset.labels for side in sides)), groups, SEED)
     headline = [name for name in task.headline if name in scores]
     if not headline:
@@ -156,7 +177,7 @@ def _networks(first: Run, second: Run, progress: Progress | None) -> "tuple[Comp
         to_wrong=int((right[0] & ~right[1]).sum()),
         to_right=int((~right[0] & right[1]).sum()),
         changed=_changed(sides, said, rated),
-    ), task
+    )
 
 
 def _side(run: Run, progress: Progress | None) -> _Side:

@@ -92,6 +92,8 @@ class Fitted:
         draws: of the resamples.
         noise: (R,) relative standard deviation of one training's error around the law.
         labels: the same for each label, (K, 1) and (K, R); with the exponents of `law` and `draws`.
+        misfit: how often trainings of such a law lie as far from it as these: the p-value of the F test for lack of
+            fit, of the shares' means against the spread within shares; 1 where no share was trained on twice.
     """
 
     law: Law
@@ -99,6 +101,7 @@ class Fitted:
     noise: np.ndarray
     labels: Law
     label_draws: Law
+    misfit: float
     seed: int
 
     def expected(self, images: int) -> tuple[float, float, float]:
@@ -176,7 +179,24 @@ def fitted(
     scatter = _label_scatter(sizes, labels, own, freedom)
     jitter = rng.normal(size=(len(columns), len(distinct), draws)) / np.sqrt(counts)[:, None]
     every = _of_labels(distinct, np.maximum(columns[..., which] + scatter * spread * jitter, LEAST), many)
-    return Fitted(law, many, noise, own, every, seed)
+    return Fitted(law, many, noise, own, every, _misfit(off, members), seed)
+
+
+def _misfit(off: np.ndarray, members: Sequence[Sequence[int]]) -> float:
+    """
+    Args:
+        off: (T,) relative distances of the trainings from the law.
+        members: of each size.
+    """
+    from scipy.stats import f
+
+    means = np.array([off[some].mean() for some in members])
+    within = sum(float(((off[some] - mean) ** 2).sum()) for some, mean in zip(members, means))
+    between = sum(len(some) * float(mean) ** 2 for some, mean in zip(members, means))
+    freedom = len(members) - 3, len(off) - len(members)
+    if not all(freedom) or within < TINY:
+        return 1.0
+    return float(f.sf(between / freedom[0] / (within / freedom[1]), *freedom))
 
 
 def _means(rows: Sequence[np.ndarray], members: Sequence[Sequence[int]]) -> np.ndarray:

@@ -12,7 +12,7 @@ from foveal.measure.intervals import DRAWS, LEVEL, resampled
 from foveal.measure.meanings import ERRORS
 from foveal.task import Rated
 
-__all__ = ["Difference", "holm", "mcnemar", "paired", "seeds", "share_difference", "welch"]
+__all__ = ["Difference", "holm", "image_variance", "mcnemar", "paired", "seeds", "share_difference", "welch"]
 
 EVEN = 1e-12  # what is below is rounding
 HALVINGS = 60
@@ -26,7 +26,7 @@ class Difference:
     Args:
         p: how often chance alone would make a difference as large, were there none; two-sided.
         n: images, or trainings, that it rests on.
-        method: `tango` (with the p of McNemar's mid-p test), `bootstrap` or `welch`.
+        method: `tango` (with the p of McNemar's mid-p test), `bootstrap`, `welch` or `welch, bootstrap`.
     """
 
     first: float
@@ -206,20 +206,55 @@ def seeds(name: str, values: Sequence[float]) -> tuple[float, float, float, floa
     return mean, spread, max(mean - half, least), min(mean + half, most)
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
+def welch(first: Sequence[float], second: Sequence[float], images: tuple[float, int] | None = None) -> Difference:
     """Of the means of two series, each of two trainings or more, whose seeds need not move them equally far.
 
     Source: Welch, "The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34 (1947), 28-35.
+
+    Args:
+        images: variance of the difference from one choice of test images to another, and its degrees of freedom, where
+            that luck is to be counted, too. Of its and the seeds' degrees the fewer are taken: with both together the
+            interval could become narrower than without the images.
     """
     means = float(np.mean(first)), float(np.mean(second))
     parts = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
-    value, n = means[1] - means[0], len(first) + len(second)
-    if sum(parts) < EVEN**2:  # no seed moves anything
-        return Difference(*means, value, value, value, LEVEL, float(abs(value) < EVEN), n, "welch")
-    freedom = sum(parts) ** 2 / sum(p * p / (len(v) - 1) for p, v in zip(parts, (first, second)))
-    half, p = _student(value, math.sqrt(sum(parts)), freedom)
-    return Difference(*means, value, value - half, value + half, LEVEL, p, n, "welch")
+    value, n, method = means[1] - means[0], len(first) + len(second), "welch, bootstrap" if images else "welch"
+    variance, freedom = sum(parts), math.inf
+    if variance > EVEN**2:
+        freedom = variance**2 / sum(part * part / (len(own) - 1) for part, own in zip(parts, (first, second)))
+    if images:
+        variance, freedom = variance + images[0], min(freedom, images[1])
+    if variance < EVEN**2:  # no seed, nor any choice of images, moves anything
+        return Difference(*means, value, value, value, LEVEL, float(abs(value) < EVEN), n, method)
+    half, p = _student(value, math.sqrt(variance), freedom)
+    return Difference(*means, value, value - half, value + half, LEVEL, p, n, method)
+
+
+def image_variance(
+    first: Sequence[Rated], second: Sequence[Rated], groups: np.ndarray, seed: int
+) -> dict[str, tuple[float, int]]:
+    """How far the luck of the test images moves the difference of two series' means: of every score its variance over
+    resamples, the same ones for all networks, and its degrees of freedom; without those that are not defined.
+
+    Args:
+        groups: (N,) numbers of the groups, 0 to G - 1; two at least.
+    """
+    count = int(groups.max()) + 1
+    names = list(first[0].under(np.ones((len(groups), 1)))[0])
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for weights in resampled(count, seed, DRAWS // (len(first) + len(second))):
+        own, other = ([one.under(weights[groups])[0] for one in side] for side in (first, second))
+        for name in names:
+            drawn[name].append(
+                np.mean([one[name] for one in other], axis=0) - np.mean([one[name] for one in own], axis=0)
+            )
+    found = {name: np.concatenate(draws) for name, draws in drawn.items()}
+    return {
+        name: (float(draws.var()) * count / (count - 1), count - 1)
+        for name, draws in found.items()
+        if count > 1 and np.isfinite(draws).all()
+    }
 
 
 def holm(p: Mapping[str, float], level: float = LEVEL) -> set[str]:

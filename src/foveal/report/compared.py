@@ -48,7 +48,10 @@ class ComparedScore(_Part):
     level: float = Field(description="coverage of the interval")
     p: float = Field(description="how often chance alone makes so large a difference where there is none; two-sided")
     n: int = Field(description="images (groups of them where they belong together), or trainings, that it rests on")
-    method: str = Field(description="`tango`, `bootstrap` or `welch`")
+    method: str = Field(
+        description="`tango` (its p is McNemar's, mid-p), `bootstrap`, `welch`, or `welch, bootstrap`: the variances "
+        "of seeds and images together"
+    )
 
     @classmethod
     def of(cls, difference: Difference) -> "ComparedScore":
@@ -128,7 +131,10 @@ class ComparedRecipes(_Part):
     second: str = Field(description="the second series' folder")
     trainings: list[int] = Field(description="how many trainings each has")
     scores: dict[str, ComparedScore] = Field(description="name to score, by Welch's t interval over the trainings")
-    differ: bool = Field(description="whether the recipes differ by the first score of the headline")
+    other_images: dict[str, ComparedScore] = Field(
+        description="likewise, with the luck of the test images counted, too: what holds on other images of the kind"
+    )
+    differ: bool = Field(description="whether the recipes differ by the first score of the headline, on these images")
     better: Literal["first", "second"] | None = Field(description="which is better; null where no difference shows")
 
 
@@ -208,16 +214,25 @@ def recipes_in_words(name: str, compared: ComparedRecipes | None) -> str:
         f"Welch's t interval of {compared.trainings[0]} and {compared.trainings[1]} trainings, which counts how far "
         "the seed alone moves each, on these test images"
     )
-    if compared.better:
-        winner = compared.second if compared.better == "second" else compared.first
-        return f"The recipes differ, and that of {winner} is better: {told} ({how})."
-    return f"No difference between the recipes shows: {told} ({how})."
+    if not compared.better:
+        return f"No difference between the recipes shows: {told} ({how})."
+    winner = compared.second if compared.better == "second" else compared.first
+    words = f"The recipes differ, and that of {winner} is better: {told} ({how})."
+    other = compared.other_images.get(name)
+    if other is None:
+        return words
+    low, high = (number(value, name) for value in (other.low, other.high))
+    holds = "and may be nothing there" if other.low <= 0 <= other.high else "and holds there"
+    return f"{words} On other test images the difference lies within [{low}, {high}], {holds}."
 
 
-def recipes_compared(first: Repeats, second: Repeats, found: Mapping[str, Difference]) -> ComparedRecipes:
+def recipes_compared(
+    first: Repeats, second: Repeats, found: Mapping[str, Difference], other: Mapping[str, Difference]
+) -> ComparedRecipes:
     """
     Args:
         found: name of a score to the difference of the two means, the headline first.
+        other: likewise, with the luck of the test images counted, too.
     """
     name, difference = next(iter(found.items()))
     better = verdict(name, difference)
@@ -226,6 +241,7 @@ def recipes_compared(first: Repeats, second: Repeats, found: Mapping[str, Differ
         second=second.series,
         trainings=[len(first.runs), len(second.runs)],
         scores={key: ComparedScore.of(one) for key, one in found.items()},
+        other_images={key: ComparedScore.of(one) for key, one in other.items()},
         differ=better is not None,
         better=better,
     )

@@ -16,6 +16,7 @@ from foveal.report.words import named, number
 __all__ = ["CurvePoint", "ExpectedScore", "LabelGain", "LearningCurve", "Needed", "Trained", "build_curve"]
 
 FARTHER = (2, 4)  # times all images
+SURE = 0.01  # p-value below which the law does not fit
 MOST_IMAGES = 10**12  # more are none that anybody has
 
 
@@ -77,6 +78,10 @@ class LearningCurve(_Part):
     images: int = Field(description="training images there are")
     points: list[CurvePoint] = Field(description="the trainings")
     law: dict[str, float] = Field(description="error(n) = a·(n / images)⁻ᵇ + c")
+    misfit: float = Field(
+        description="p-value of the F test for lack of fit; below 0.01 the trainings do not lie on such a law; 1 where "
+        "no share was trained on twice"
+    )
     level: float = Field(description="coverage of all intervals here")
     expected: list[ExpectedScore] = Field(description="the measured numbers of images, all of them, 2 and 4 times")
     gain: dict[str, float] = Field(
@@ -156,6 +161,7 @@ def build_curve(
             for one in points
         ],
         law={key: float(getattr(law.law, key)[0]) for key in ("a", "b", "c")},
+        misfit=law.misfit,
         level=LEVEL,
         expected=[_expected(law, one, images, one <= max(sizes), falling) for one in asked],
         gain=dict(zip(("score", "low", "high"), law.gain(images, 2 * images))),
@@ -203,6 +209,11 @@ def _in_words(curve: "LearningCurve") -> str:
     )
     if gain["low"] <= 0:
         told += " That may be nothing."
+    if curve.misfit < SURE:
+        told = (
+            "The trainings do not lie on a power law: do not trust what is said beyond them. Small shares may have had "
+            f"too few steps; give more epochs, or leave them out. {told}"
+        )
     first = next(iter(curve.labels.items()), None)
     if first and len(curve.labels) > 1:
         label, its = first
