@@ -205,7 +205,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_json_schema_describes_every_field() -> None:
     schema = Report.model_json_schema()
     models = [schema, *schema["$defs"].values()]
-    assert len(models) == 10
+    assert len(models) == 11
     assert all(field.get("description") for model in models for field in model["properties"].values())
     assert set(schema["required"]) >= {"scores", "baselines", "per_label", "looks", "recipe", "data", "environment"}
 
