@@ -362,6 +362,9 @@ def test_answer_contract(task: str) -> None:
     three = examples(["1", "2", "3"], np.zeros((3, 4, 4, 1), np.uint8), targets)
     measured = record.measure(outputs, three, three, labels, 0, settled)
     assert set(record.headline) & set(measured.scores)
+    none = examples([], np.zeros((0, 4, 4, 1), np.uint8), targets[:0])
+    alone = record.measure(outputs, three, none, labels, 0, settled)
+    assert (alone.scores, alone.baselines) == (measured.scores, {}), "without training images, as without twins"
     with pytest.raises(ValueError, match=r"^expected .*found 'no such thing'"):
         answer.parse("no such thing", labels)
 

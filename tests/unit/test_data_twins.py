@@ -268,3 +268,11 @@ def test_listed_pairs_of_cifar10() -> None:
     found = {frozenset(one[:2]) for one in near_duplicates(seen)}
     listed = [frozenset((seen[2 * k].content, seen[2 * k + 1].content)) for k in range(len(pairs))]
     assert sum(pair in found for pair in listed) >= 0.85 * len(pairs)
+
+
+def test_too_many_images_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("twins", "twin_findings"):
+        monkeypatch.setattr(f"foveal.data.{module}.MOST_COMPARED", 20)
+    dataset = look(Memory(images(splits=False)), TASK)
+    assert [finding.kind for finding in dataset.findings] == ["not-compared"]
+    assert len(set(dataset.groups.tolist())) == len(dataset)

@@ -32,16 +32,20 @@ def about_near(used: Sequence[Entry], twins: Twins, cut: np.ndarray, what: str |
     told = list(zip(pairs, twins.alike[near].tolist(), twins.mirrored[near].tolist()))
     apart = [one for one in told if len(_given(one[0])) == 2]
     together = [one for one in told if len(_given(one[0])) < 2]
-    where = "train" if any("train" in _given(pair) for pair, *_ in apart) else "validation"
-    leave = f"Leave them out of {where} (--fix proposes it): a score on images that were trained on says nothing."
+    leave = "Leave out the one in {} (--fix proposes it): a score on images that were trained on says nothing."
     keep = "They stay together in a split that is made here; look at them, and remove one of each if it is a mistake."
-    yield from _paired(LEAK, apart, lambda pair: f" in {' and '.join(_given(pair))}", leave)
-    yield from _paired(NEAR, together, lambda pair: "", keep)
+    yield from _paired(
+        LEAK, apart, lambda pair: f" in {' and '.join(_given(pair))}", lambda pair: leave.format(_given(pair)[0])
+    )
+    yield from _paired(NEAR, together, lambda pair: "", lambda pair: keep)
     if what:
         contrary = [one for one in told if one[0][0].cell != one[0][1].cell]
         doubt = f"Look at them: one {what} of each may be a mistake."
         yield from _paired(
-            CONTRARY, contrary, lambda pair: f" with different {what}s: {pair[0].cell} and {pair[1].cell}", doubt
+            CONTRARY,
+            contrary,
+            lambda pair: f" with different {what}s: {pair[0].cell} and {pair[1].cell}",
+            lambda pair: doubt,
         )
     if len(cut):
         rows = dict.fromkeys(twins.pairs[cut].ravel().tolist())
@@ -68,12 +72,14 @@ def _given(pair: Pair) -> list[str]:
     return [split for split in SPLITS if split in {entry.split for entry in pair}]
 
 
-def _paired(kind: str, told: Sequence[Told], say: Callable[[Pair], str], remedy: str) -> Iterator[Finding]:
+def _paired(
+    kind: str, told: Sequence[Told], say: Callable[[Pair], str], mend: Callable[[Pair], str]
+) -> Iterator[Finding]:
     """A finding for each pair; a single one, where they are many."""
     if len(told) <= SHOWN:
         for pair, alike, mirrored in told:
             how = f"near-duplicates (alike to {_rounded(alike)}{', mirrored' * mirrored}){say(pair)}"
-            yield Finding(kind, (pair[0].file, pair[1].file), how, remedy)
+            yield Finding(kind, (pair[0].file, pair[1].file), how, mend(pair))
         return
     files = tuple(entry.file for pair, *_ in told for entry in pair)
     least, most = (function(alike for _, alike, _ in told) for function in (min, max))
@@ -82,4 +88,4 @@ def _paired(kind: str, told: Sequence[Told], say: Callable[[Pair], str], remedy:
     first = say(told[0][0])
     same = first if all(say(pair) == first for pair, *_ in told) else f", the first{first}" * bool(first)
     message = f"{len(told):,} pairs of near-duplicates{same} ({how}), listed one after the other, the most alike first"
-    yield Finding(kind, files, message, remedy)
+    yield Finding(kind, files, message, mend(told[0][0]))

@@ -7,7 +7,7 @@ import numpy as np
 from foveal.data.alignment import Scale, aligned, lowest, odd
 from foveal.data.machine import in_threads
 from foveal.data.seen import Seen
-from foveal.data.sketch import SIZE
+from foveal.data.sketch import LUMA, SIZE
 from foveal.types import Progress
 
 __all__ = ["MOST_COMPARED", "Near", "near_duplicates"]
@@ -18,7 +18,9 @@ Near = list[tuple[str, str, float, bool]]
 COARSE = (8, 4)  # frequencies of luma and of color along each axis by which all pairs are compared
 CANDIDATE = 0.65  # correlation of those from which on a pair is looked at more closely
 ALIKE = 0.84  # correlation from which on a pair is a near-duplicate, once it is laid on each other
+ALIKE_GRAY = 0.9  # the same where there is no color: fewer numbers are alike by chance more often
 DETAIL = 0.75  # the same, of its details alone
+GRAY = 16.0  # the strongest frequency of color below which an image is gray: half a level of 255
 NEIGHBORS = 6  # candidates of an image: frames of a film have hundreds, and a few join all of them
 ROWS, COLUMNS = 256, 1024  # pairs that are compared at once: 1 MB, which caches hold
 CHUNK = 512  # pairs that are laid on each other at once
@@ -49,7 +51,7 @@ def near_duplicates(seen: Sequence[Seen], progress: Progress | None = None) -> N
     with threadpool_limits(1):  # a thread a block of pairs: what comes after the products takes as long as they do
         pairs, mirrored = _candidates(_coarse(sketches, scale), progress)
         alike = _verified(sketches, pairs, mirrored, scale, progress)
-    found = np.flatnonzero(alike >= ALIKE)
+    found = np.flatnonzero(alike)
     found = found[np.argsort(-alike[found], kind="stable")]
     told = zip(pairs[found].tolist(), np.minimum(alike[found], MOST).round(4).tolist(), mirrored[found].tolist())
     return [(names[one], names[other], value, turned) for (one, other), value, turned in told]
@@ -108,16 +110,22 @@ def _nearest(rows: np.ndarray, fits: np.ndarray) -> np.ndarray:
     return np.sort(order[ranks < NEIGHBORS])
 
 
+def _color(sketches: np.ndarray) -> np.ndarray:
+    """(P,) the strongest frequency of color."""
+    return np.abs(sketches[:, LUMA:]).max(axis=1)
+
+
 def _verified(
     sketches: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray, scale: Scale, progress: Progress | None
 ) -> np.ndarray:
-    """(P,) how alike each pair is, laid on each other; 0 where their details are not."""
+    """(P,) how alike each pair is, laid on each other; 0 where that is too little, or their details are not."""
 
     def work(start: int) -> np.ndarray:
         chunk = slice(start, start + CHUNK)
         one, other = (sketches[pairs[chunk, side]].astype(np.float32) for side in (0, 1))
         alike, details = aligned(one, other, mirrored[chunk], scale)
-        return np.where(details >= DETAIL, alike, 0.0)
+        gray = np.maximum(_color(one), _color(other)) < GRAY
+        return np.where((details >= DETAIL) & (alike >= np.where(gray, ALIKE_GRAY, ALIKE)), alike, 0.0)
 
     found = [np.zeros(0)]
     for part in in_threads(work, range(0, len(pairs), CHUNK)):
