@@ -12,7 +12,6 @@ from foveal.api import is_curve, resume_curve
 from foveal.api.shares import subset
 from foveal.errors import RecipeError
 from foveal.measure.learning_curve import fit, fitted
-from foveal.tasks import named_task
 
 QUICK = {"epochs": 1, "batch_size": 8, "net": "4c3same-mp2-8n", "translate": 1}
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -158,4 +157,3 @@ def test_shares_that_will_not_do() -> None:
         foveal.curve("digits", shares=(0.1, 0.5, 0.5, 1.0))
     with pytest.raises(RecipeError, match="above 0 and at most 1"):
         foveal.curve("digits", shares=(0.1, 0.5, 0.7, 1.5))
-    assert named_task("regression").headline[0] == "mae"
