@@ -162,9 +162,10 @@ def test_growth_on_a_net_of_one_size_is_refused_before_training(
 
 
 def test_mirrored_answers_reach_predictions_and_the_report(photos: Path, tmp_path: Path) -> None:
+    # `dirac` passes an image on as it is: untrained, it would tell the two kinds apart, and hardly mind the mirror.
+    unlearned = {**QUICK, "keep": "last", "learning_rate": 1e-9, "init": "he"}
     plain, mirrored = (
-        foveal.train(photos, out=tmp_path / str(mirror), **QUICK, keep="last", learning_rate=1e-9, mirror_test=mirror)
-        for mirror in (False, True)
+        foveal.train(photos, out=tmp_path / str(mirror), **unlearned, mirror_test=mirror) for mirror in (False, True)
     )
     assert plain.weights.read_bytes() == mirrored.weights.read_bytes(), "training is the same"
     one, both = foveal.load(plain), foveal.load(mirrored)
