@@ -35,8 +35,8 @@ def main() -> None:
     options = arguments(
         __doc__,
         (
-            "--set",
-            {"nargs": "+", "choices": list(SETS), "default": list(SETS), "dest": "sets", "help": "both unless said"},
+            "--sets",
+            {"nargs": "+", "choices": list(SETS), "default": list(SETS), "help": "both unless said"},
         ),
         ("--epochs", {"type": int, "default": 10, "help": "of both (default 10)"}),
     )
