@@ -104,3 +104,41 @@ def test_what_does_not_go_together_is_refused(first: foveal.Run, photos: Path, t
     events.close()
     with pytest.raises(RunError, match="has not finished"):
         next(foveal.training(photos, start=tmp_path / "begun"))
+
+
+def test_images_are_known_by_their_pixels_under_any_name(
+    first: foveal.Run, photos: Path, tmp_path: Path, image_folder
+) -> None:
+    moved = tmp_path / "moved"
+    for file in rows(first):
+        path = moved / ("night" if file.startswith("dark") else "light") / f"x-{Path(file).name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((photos / file).read_bytes())
+    more(moved, "amber", 120)
+    second = foveal.train(moved, start=first, out=tmp_path / "second")
+    before, after = rows(first), rows(second)
+    assert {Path(file).name.removeprefix("x-"): split for file, split in after.items() if "amber" not in file} == {
+        Path(file).name: split for file, split in before.items()
+    }
+    # Nothing here is called dark any more: the network keeps its place, and everything can be measured.
+    assert second.info["labels"] == ["dark", "light", "amber", "night"]
+    assert foveal.evaluate(second).per_label["dark"]["support"] == 0
+    assert foveal.resume(second).path == second.path
+
+
+def test_old_images_that_are_gone_are_told(first: foveal.Run, photos: Path, tmp_path: Path) -> None:
+    moved = photos.rename(tmp_path / "elsewhere")
+    more(moved, "amber", 120)
+    started = next(foveal.training(moved, start=first, out=tmp_path / "second"))
+    assert any("known by their names alone" in note for note in started.notes)
+
+
+def test_a_test_split_of_the_source_that_was_learned_from_is_told(
+    first: foveal.Run, photos: Path, tmp_path: Path
+) -> None:
+    for file, split in rows(first).items():
+        path = tmp_path / "given" / ("test" if split == "train" else "train") / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((photos / file).read_bytes())
+    started = next(foveal.training(tmp_path / "given", start=first, out=tmp_path / "second", test=None))
+    assert any("learned from or chose on" in note for note in started.notes)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.api.looking import task_and_data
+from foveal.api.looking import look, relabelled, task_and_data
 from foveal.api.measuring import examples
-from foveal.errors import RecipeError, RunError
+from foveal.errors import FovealError, RecipeError, RunError
 from foveal.extras import extra
 from foveal.recipe import Recipe
 from foveal.run import Run
 from foveal.task import Task
-from foveal.types import Dataset, Measurement, Progress
+from foveal.types import Dataset, Measurement, Progress, Reading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,29 +66,58 @@ def continued(dataset: Dataset, task: Task, run: Run) -> Dataset:
     known = tuple(run.info["labels"])
     labels = (*known, *(label for label in dataset.labels if label not in known))
     try:
-        targets = task.targets(dataset.cells, labels)
+        whole = relabelled(dataset, task, labels)
     except ValueError as error:
         raise RecipeError(f"The targets do not go with those of {run.path}: {error}.") from error
-    if targets.ndim == 2 and targets.shape[1] != len(labels):
+    if whole.targets.ndim == 2 and whole.targets.shape[1] != len(labels):
         raise RecipeError(
             f"{run.path} learned {', '.join(known)}; these images have {', '.join(dataset.labels)}.",
             remedy="Give the same columns: --target NAME.",
         )
-    return replace(dataset, labels=labels, targets=targets, strata=task.answer.strata(targets))
+    return whole
 
 
-def divided_like(dataset: Dataset, run: Run, recipe: Recipe) -> Dataset:
-    """Every image that the run knew, by name, stays in the split that it was in there; so does what belongs to it. The
-    others are divided as usual. Splits that the source itself names win."""
+def divided_like(
+    dataset: Dataset, task: Task, run: Run, recipe: Recipe, progress: Progress | None = None
+) -> tuple[Dataset, str]:
+    """Every image that the run knew, by its name or its pixels, stays in the split that it was in there; so does what
+    belongs to it. The others are divided as usual. Splits that the source itself names win.
+
+    Returns:
+        the divided dataset, and what the user must know of it; mostly nothing.
+    """
     from foveal.data import divide
+
+    shares = {"validation": recipe.validation, "test": recipe.test, "seed": recipe.seed}
+    old, note = _old_splits(dataset, task, run, progress)
+    if dataset.given:
+        divided = divide(dataset, **shares)
+        learned = int(((divided.splits == "test") & np.isin(old, ("train", "validation"))).sum())
+        leak = f"{learned:,} of the test images are images that {run.path} learned from or chose on" if learned else ""
+        return divided, leak or note
+    return divide(dataset.with_splits(old), **shares, settled=old != ""), note
+
+
+def _old_splits(dataset: Dataset, task: Task, run: Run, progress: Progress | None) -> tuple[np.ndarray, str]:
+    """(N,) the split that each image was in, empty where the run did not know it. Where names are not enough, both sets
+    are compared by their pixels; a note where the old images are gone."""
+    from foveal.data.contents import contents
     from foveal.data.split import stored_splits
 
-    if dataset.given:
-        return divide(dataset, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
-    old = stored_splits(run.split)
-    known = dataset.with_splits(np.array([old.get(file, "") for file in dataset.files], dtype="<U10"))
-    settled = known.splits != ""
-    return divide(known, validation=recipe.validation, test=recipe.test, seed=recipe.seed, settled=settled)
+    stored = stored_splits(run.split)
+    splits = np.array([stored.get(file, "") for file in dataset.files], dtype="<U10")
+    if (splits != "").all():
+        return splits, ""
+    try:
+        knew = look(run.info["source"], task=task.name, reading=Reading.of(run.info.get("reading", {})))
+        pixels = zip(knew.files, contents(knew, task.reader, progress=progress))
+        split_of = {pixel: stored[file] for file, pixel in pixels if file in stored}
+    except FovealError:
+        gone = f"the images of {run.path} are not in {run.info['source']} any more: they are known by their names alone"
+        return splits, f"{gone}, and one under another name may be measured that was learned from"
+    for row, pixel in enumerate(contents(dataset, task.reader, progress=progress)):
+        splits[row] = split_of.get(pixel, "")
+    return splits, ""
 
 
 def put_start(network: Any, run: Run, labels: tuple[str, ...]) -> None:

@@ -132,7 +132,7 @@ def training(
             path = new_run(out, found, wish)
     path = Path(team.tell(str(path)))
     _agree(team, found.ready.recipe, found.ready.dataset)
-    told = found.ready.plan.reasons if found.ready.plan else ()
+    told = (*found.ready.plan.reasons, *found.ready.plan.late) if found.ready.plan else ()
     notes = (*found.notes, *told, *_noted(found.ready.dataset))
     places = found.ready.dataset, found.ready.pixels, network, found.device, save_every, notes
     return _events(Run(path), found.task, found.ready.recipe, *places, pace=found.ready.pace)

@@ -148,7 +148,20 @@ def task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:
             f"The images in {run.info['source']} are not those that {run.path} was trained on: their content changed.",
             remedy="Bring the old images back, or train again.",
         )
-    return named_task(run.info["task"]), dataset
+    task = named_task(run.info["task"])
+    return task, relabelled(dataset, task, tuple(run.info["labels"]))
+
+
+def relabelled(dataset: Dataset, task: Task, labels: tuple[str, ...]) -> Dataset:
+    """The dataset with these labels, in this order: those of a run, which may know some that no image here shows.
+
+    Raises:
+        ValueError: a target has none of them.
+    """
+    if labels == dataset.labels:
+        return dataset
+    targets = task.targets(dataset.cells, labels)
+    return replace(dataset, labels=labels, targets=targets, strata=task.answer.strata(targets))
 
 
 def _decisions(run: Run) -> Path | None:

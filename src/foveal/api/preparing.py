@@ -129,10 +129,12 @@ def _continuing(asked: Asked, start: Run, task: Task, dataset: Dataset, device: 
     recipe = recipe.changed(**{"net": line, **asked.changes})
     whole = continued(dataset, task, start)
     absent = [label for label in start.info["labels"] if label not in dataset.labels]
-    divided = replace(divided_like(whole, start, recipe), given=SPLITS)
+    divided, note = divided_like(whole, task, start, recipe, asked.progress)
+    divided = replace(divided, given=SPLITS)
     at = ready(divided, task, recipe.changed(validation=None, test=None), device, asked.progress)
     told = f"{start.path} knew {', '.join(absent)}, of which there is no image here: it will be forgotten"
-    return Prepared(task, at, device, module, start=start, notes=(told,) if absent else ())
+    notes = (*([told] if absent else []), *([note] if note else []))
+    return Prepared(task, at, device, module, start=start, notes=notes)
 
 
 def module_and_line(net: "Net | None", recipe: Recipe) -> "tuple[nn.Module | None, str]":

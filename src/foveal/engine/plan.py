@@ -37,6 +37,7 @@ from foveal.types import Dataset
 __all__ = ["Plan", "Planner"]
 
 SHARE = 0.96  # of the minutes that are planned for
+LATE = 1.1  # times the minutes from which on a plan says that it will be late
 MEASURING = 0.015  # share of the minutes that measuring a net may take
 LONGEST = 2.0  # seconds for it
 REPORT = 1.8  # seconds that baselines and report take, and for each thousand test images …
@@ -84,6 +85,13 @@ class Plan:
     def seconds(self) -> float:
         """Expected in all."""
         return self.began + self.training + self.measuring
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """A sentence where it will take clearly longer than the minutes."""
+        if self.seconds <= LATE * 60 * self.minutes:
+            return ()
+        return (f"about {self.seconds:.0f} s, more than the minutes that were given: the least that can be done",)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
