@@ -502,6 +502,7 @@ def test_of_images_called_the_same_the_fitting_one() -> None:
 BROKEN_JSON = [
     (coco([[0, 0, 5, 5]])[:-1], "a.json, line 1 (Expecting ',' delimiter)"),
     ('{"images": [],\n"annotations": [],\n"categories": oops}', "a.json, line 3 (Expecting value)"),
+    ('{"images": [{"id": 1,', "a.json, line 1 (Expecting property name"),
     ('{"images": ' + "[" * 200_000 + ', "annotations", "categories"', "nested too deeply"),
     ('{"images": [' + "9" * 5000 + '], "annotations": [], "categories": []}', "a.json (Exceeds the limit"),
     (b'{"images": [],\n"annotations": [], "categories": "\xe9"}', "a.json (line 2: no UTF-8)"),

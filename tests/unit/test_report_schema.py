@@ -67,7 +67,7 @@ def test_the_shape_of_the_file(tmp_path: Path) -> None:
     assert got["per_label"] == {"b": {"precision": asdict(SCORE), "support": 2}, "a": {"support": 0}}
     assert got["confusion"] == {"labels": ["b", "a"], "counts": [[1, 1], [0, 0]]}
     assert got["mistakes"] == [{"file": "b/1.png", "truth": "b", "predicted": "a", "probability": 0.9, "boxes": []}]
-    there = {"findings": {"unreadable": 1, "exact-duplicate": 2}}
+    there = {"findings": {"unreadable": 1, "exact-duplicate": 4}}
     assert got["data"] == {**DATA, **there, "known": {}, "values": {}, "boxes": {}, "empty": 0}
     assert (got["points"], got["curves"], got["errors"], got["settled"]) == ([], [], {}, {})
     assert list(got["data"]["labels"]) == ["b", "a"]

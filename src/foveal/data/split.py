@@ -126,12 +126,13 @@ def _check_share(dataset: Dataset, name: str, share: float | None) -> None:
     if share is not None and name in dataset.given:
         raise SplitError(
             f"{dataset.source.name} brings its own {name} split, and a share of {share:g} for it was asked for too.",
-            remedy=f"Leave the share out ({name}=null), or take {name} out of the source.",
+            remedy=f"Leave the share out ({name}=null, on the command line --set {name}=null), or take {name} out of "
+            "the source.",
         )
     if share is None and name not in dataset.given:
         raise SplitError(
             f"{dataset.source.name} has no {name} split of its own, and no share for it was given.",
-            remedy=f"Give one, such as {name}=0.15.",
+            remedy=f"Give one, such as {name}=0.15 (on the command line --set {name}=0.15).",
         )
 
 

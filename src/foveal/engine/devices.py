@@ -45,7 +45,7 @@ def choose_device(request: str = "auto", threads: int | None = None) -> Device:
             torch.cuda.set_device(device)  # NCCL speaks for the one that is set
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].split(". ")[0]  # torch's essays begin with what is wrong
         raise RecipeError(
             f"Expected a device that is here, got {request!r}: {reason}", remedy="Use --device cpu."
         ) from error

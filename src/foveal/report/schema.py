@@ -285,7 +285,9 @@ class ReportData(_Part):
     sizes: dict[str, list[int]] = Field(description="`smallest`, `median` and `largest` height and width, in pixels")
     channels: int = Field(description="1 when every image is gray, otherwise 3")
     modes: dict[str, int] = Field(description="mode as stored (`RGB`, `L`, `I;16`, …) to number of images")
-    findings: dict[str, int] = Field(description="kind (`unreadable`, `exact-duplicate`, …) to how often it was found")
+    findings: dict[str, int] = Field(
+        description="kind (`unreadable`, `exact-duplicate`, …) to number of files that were found so"
+    )
     fingerprint: str = Field(description="SHA-256 over contents and targets, not over paths or order")
 
 
@@ -408,7 +410,9 @@ def build_report(
         all_looks: at test images of the same set, by all runs.
         without_twins: as in the report.
     """
-    findings = Counter(finding["kind"] for finding in data["findings"])
+    findings: Counter[str] = Counter()
+    for finding in data["findings"]:
+        findings[finding["kind"]] += max(1, len(finding.get("files", ())))
     fields = {
         **asdict(measurement),
         "task": task.name,

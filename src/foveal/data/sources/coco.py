@@ -39,7 +39,8 @@ def by_coco(inside: Inside) -> Layout | None:
 
 def _may_be(data: bytes | None) -> bool:
     plain = (data or b"").replace(b"\0", b"") if (data or b"")[:2] in (b"\xff\xfe", b"\xfe\xff") else data or b""
-    return all(f'"{key}"'.encode() in plain for key in KEYS)
+    cut = b'"images"' in plain and not plain.rstrip().endswith(b"}")
+    return cut or all(f'"{key}"'.encode() in plain for key in KEYS)
 
 
 def _record(inside: Inside, file: str, faults: Faults) -> dict[str, list[Any]] | None:
