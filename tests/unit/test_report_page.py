@@ -724,3 +724,11 @@ def test_names_in_words() -> None:
     assert {name: named(name) for name in names} == names
     assert [named(name) for name in ("ap50", "ap_small")] == ["AP50", "AP small"]
     assert [named(name) for name in ("r2", "support", "warmup")] == ["R²", "images", "warmup"]
+
+
+def test_labels_that_training_does_not_know_are_a_caution(plain: tuple[Report, Page]) -> None:
+    report, _ = plain
+    data = report.data.model_copy(update={"findings": {"not-in-train": 5}})
+    told = " ".join(cautions(report.model_copy(update={"data": data})))
+    assert "5 images outside of training have a label that no training image has" in told
+    assert "no training image" not in " ".join(cautions(report))

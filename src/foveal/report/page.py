@@ -149,6 +149,9 @@ def cautions(report: Report) -> list[str]:
     if absent:
         labels, they = (f"{absent} labels have", "they are") if absent > 1 else ("1 label has", "it is")
         found.append(f"{labels} no test image: how well {they} recognised is not known from this test.")
+    if strange := report.data.findings.get("not-in-train"):
+        images = f"{strange:,} images outside of training have" if strange > 1 else "One image outside of training has"
+        found.append(f"{images} a label that no training image has: it cannot be said of them. Was it misspelt?")
     apart = report.without_twins
     if apart and name in apart.scores:
         told, left = named(name), apart.scores[name]
