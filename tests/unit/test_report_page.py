@@ -18,6 +18,7 @@ from PIL import Image
 
 from foveal.measure import ERROR_KINDS, measure_boxes, measure_label_sets, measure_labels, measure_values
 from foveal.report import Report, build_report, write_page
+from foveal.report.page import cautions
 from foveal.report.plots import (
     ABOVE,
     BELOW,
