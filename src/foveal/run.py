@@ -103,8 +103,8 @@ class Run:
 
     @property
     def wish(self) -> Wish:
-        """What training was to settle."""
-        return Wish.from_dict(self.info.get("wish", {}))
+        """What training was to settle; nothing in a folder that is no run of a user's."""
+        return Wish.from_dict(self.info.get("wish", {})) if (self.path / "run.json").is_file() else Wish()
 
     @cached_property
     def settled(self) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from foveal.answers.deciding import tempered
 from foveal.answers.detections import detections, real, unwarped
+from foveal.answers.label import decided
 from foveal.answers.labels import sigmoid, thresholds
 from foveal.task import Examples, Judge
 
@@ -19,15 +21,18 @@ def judge_labels(test: Examples, labels: Sequence[str], settled: Mapping[str, An
     """By accuracy, of outputs (N, K)."""
     truth = test.targets.astype(np.int64)
 
+    def said(outputs: np.ndarray) -> np.ndarray:
+        return decided(outputs, labels, settled).argmax(axis=1)
+
     def right(outputs: np.ndarray) -> np.ndarray:
-        return outputs.argmax(axis=1) == truth
+        return said(outputs) == truth
 
     def under(outputs: np.ndarray) -> Under:
         hits = right(outputs).astype(np.float64)
         return lambda weights: hits @ weights / weights.sum(axis=0)
 
     def same(outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
-        return outputs.argmax(axis=1) == others.argmax(axis=1)
+        return said(outputs) == said(others)
 
     return Judge(right, under, change=same)
 
@@ -43,7 +48,8 @@ def judge_label_sets(test: Examples, labels: Sequence[str], settled: Mapping[str
         return lambda weights: _mean([ranking.under(weights)[0] for ranking in rankings])
 
     def same(outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
-        return ((sigmoid(outputs) >= at) == (sigmoid(others) >= at)).all(axis=1)
+        said, then = (sigmoid(tempered(one, settled)) >= at for one in (outputs, others))
+        return (said == then).all(axis=1)
 
     return Judge(None, under, change=same)
 

@@ -83,7 +83,7 @@ def rate_label_sets(
 ) -> Rated:
     """Of logits (N, K): the scores of `QUANTITIES`; of a label average precision, AUROC and F1."""
     truth = test.targets.reshape(len(test.files), len(labels))
-    hits = _Hits.of(outputs, truth, thresholds(labels, settled))
+    hits = _Hits.of(tempered(outputs, settled), truth, thresholds(labels, settled))
 
     def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         scores, columns = hits.parts(weights)
