@@ -149,7 +149,7 @@ def test_a_run_keeps_what_was_decided(photos: Path) -> None:
     path.unlink()
     report = evaluate(run)
     assert report.data.images == 16
-    assert report.data.findings["excluded"] == 1
+    assert report.data.findings["excluded"] == 2
     assert (run.path / "decisions.csv").read_bytes().startswith(b"file,action")
     (run.path / "decisions.csv").write_text("file,action\n")
     with pytest.raises(RunError, match="Expected the decisions that the run was trained with"):
