@@ -952,7 +952,7 @@ def test_errors_are_the_users_own(form: str) -> None:
             b"[[1,2],[3]]",
         ):
             with suppress(FovealError):
-                found({**EXAMPLES[form], name: data})
+                assert isinstance(found({**EXAMPLES[form], name: data}), Layout), name
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF"])

@@ -1,9 +1,9 @@
 """What must stay together, where the paths of the files say it: a patient, a person, a video, a camera, a day."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from foveal.data.sources.pattern import regular_expression
 from foveal.errors import SourceError
 from foveal.types import Entry, Finding, Reading
 
@@ -42,13 +42,7 @@ def grouped(entries: Sequence[Entry], reading: Reading, spec: str) -> tuple[Sequ
 
 def _by_pattern(entries: Sequence[Entry], pattern: str) -> list[str | None]:
     """What its named groups find, joined by `/`; the first group where none has a name."""
-    try:
-        wanted = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise SourceError(
-            f"Expected a regular expression as the pattern of the groups, found {pattern!r}: {error}.",
-            remedy=r"Put a backslash before a character that stands for itself, such as \( or \+.",
-        ) from error
+    wanted = regular_expression(pattern, "the pattern of the groups")
     if not wanted.groups:
         raise SourceError(
             f"Expected brackets around what names the group in {pattern!r}, found none.",

@@ -9,7 +9,7 @@ from foveal.data.sources.layout import Layout, as_cell, folder_splits, visible
 from foveal.errors import SourceError
 from foveal.types import Entry, Finding, Reading, SplitName
 
-__all__ = ["by_pattern"]
+__all__ = ["by_pattern", "regular_expression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,30 @@ def _groups(reading: Reading) -> _Groups:
             f"Expected a table for the column of the paths, {reading.path!r}; with a pattern all files are read.",
             remedy="Leave one of the two out.",
         )
-    try:
-        wanted = re.compile(reading.pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise SourceError(
-            f"Expected a regular expression as the pattern, found {reading.pattern!r}: {error}.",
-            remedy=r"Put a backslash before a character that stands for itself, such as \( or \+.",
-        ) from error
+    wanted = regular_expression(reading.pattern, "the pattern")
     if not wanted.groups:
         raise SourceError(
             f"Expected a group in the pattern for each target, found none in {reading.pattern!r}.",
             remedy=r"Put brackets around the target, named or not: (?P<age>\d+)_ finds 25 in 25_0_1.jpg.",
         )
     return _roles(wanted, reading)
+
+
+def regular_expression(text: str, what: str) -> re.Pattern[str]:
+    """
+    Args:
+        what: it is, for the message.
+
+    Raises:
+        SourceError: it is none.
+    """
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise SourceError(
+            f"Expected a regular expression as {what}, found {text!r}: {error}.",
+            remedy=r"Put a backslash before a character that stands for itself, such as \( or \+.",
+        ) from error
 
 
 def _roles(wanted: re.Pattern[str], reading: Reading) -> _Groups:
