@@ -89,7 +89,12 @@ def rate_label_sets(
         scores, columns = hits.parts(weights)
         return dict(zip(QUANTITIES, scores)), dict(zip(("ap", "auroc", "f1"), columns))
 
-    return Rated((~np.isnan(truth) & (hits.said != (truth == 1))).sum(axis=1).astype(np.float64), under)
+    return Rated(
+        wrong=(~np.isnan(truth) & (hits.said != (truth == 1))).sum(axis=1).astype(np.float64),
+        first=lambda weights: _mean(np.stack([ranking.under(weights)[0] for ranking in hits.rankings])),
+        under=under,
+        said=hits.said,
+    )
 
 
 @dataclass(frozen=True, eq=False)
