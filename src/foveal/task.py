@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from foveal.measured import Measurement
 from foveal.recipe import InputContract
-from foveal.types import Facts, Geometry, Measurement
+from foveal.types import Facts, Geometry
 from foveal.wishes import Wish
 
 if TYPE_CHECKING:

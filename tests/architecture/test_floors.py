@@ -21,8 +21,8 @@ FLOORS = {
     "answers": 1,
 }
 GROUND = {
-    *("errors", "events", "extras", "files", "looks", "recipe", "recipes", "run", "series", "task", "trust", "types"),
-    "wishes",
+    *("errors", "events", "extras", "files", "looks", "measured", "recipe", "recipes", "run", "series", "task"),
+    *("trust", "types", "wishes"),
 }
 TORCH_FREE = [
     "readers",
@@ -32,6 +32,7 @@ TORCH_FREE = [
     "events",
     "files",
     "looks",
+    "measured",
     "recipe",
     "recipes",
     "run",

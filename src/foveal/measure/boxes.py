@@ -15,8 +15,9 @@ from foveal.measure.box_errors import box_errors
 from foveal.measure.box_matching import ALL, AREAS, Judged, judged
 from foveal.measure.intervals import SHARE, interval, resampled, wilson
 from foveal.measure.selective import operating_points
+from foveal.measured import DrawnBox, Measurement, Mistake, PrecisionRecall, Score
 from foveal.task import Examples, Rated
-from foveal.types import DrawnBox, Geometry, Measurement, Mistake, PrecisionRecall, Score
+from foveal.types import Geometry
 
 __all__ = ["measure_boxes", "rate_boxes"]
 

@@ -13,8 +13,8 @@ from foveal.measure.calibration import calibration
 from foveal.measure.intervals import bootstrap, wilson
 from foveal.measure.meanings import TOP
 from foveal.measure.selective import operating_points, selective
+from foveal.measured import Confusion, Measurement, Mistake, Score
 from foveal.task import Examples, Rated
-from foveal.types import Confusion, Measurement, Mistake, Score
 
 __all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "measure_labels", "rate_labels"]
 

@@ -14,8 +14,8 @@ from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
 from foveal.measure.selective import operating_points
+from foveal.measured import Measurement, Mistake, Score
 from foveal.task import Examples, Rated
-from foveal.types import Measurement, Mistake, Score
 
 __all__ = ["measure_label_sets", "rate_label_sets"]
 

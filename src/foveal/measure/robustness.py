@@ -11,8 +11,8 @@ from foveal.measure.differences import drawn_difference, holm, share_difference
 from foveal.measure.intervals import ERROR, SHARE, interval, resampled, wilson
 from foveal.measure.meanings import ERRORS
 from foveal.measure.shifts import SHIFTS, Shifted, distances
+from foveal.measured import Score
 from foveal.task import Examples, PixelRows, Rated, Task
-from foveal.types import Score
 
 __all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "passes"]
 

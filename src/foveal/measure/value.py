@@ -10,8 +10,8 @@ from foveal.answers.value import shown
 from foveal.measure.baselines import value_baselines
 from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES
+from foveal.measured import Measurement, Mistake, Points, Score
 from foveal.task import Examples, Rated
-from foveal.types import Measurement, Mistake, Points, Score
 
 __all__ = ["measure_values", "rate_values"]
 

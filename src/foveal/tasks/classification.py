@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Label
+from foveal.measured import Measurement
 from foveal.readers import ImageReader
 from foveal.task import Examples, Head, Rated, Task
-from foveal.types import Measurement
 
 __all__ = ["CLASSIFICATION"]
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from foveal.answers import Boxes
 from foveal.extras import extra
+from foveal.measured import Measurement
 from foveal.readers import ImageReader
 from foveal.task import Examples, Head, Rated, Task
-from foveal.types import Measurement
 
 __all__ = ["DETECTION"]
 
