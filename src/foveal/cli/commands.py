@@ -12,6 +12,7 @@ from foveal.cli.loading import uncollected as _uncollected
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
+    COST,
     COVERAGE,
     DECISIONS,
     DEVICE,
@@ -221,6 +222,7 @@ def train(
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
+    cost: COST = None,
     repeats: Annotated[
         int | None,
         typer.Option(
@@ -247,7 +249,7 @@ def train(
     reading = reading_of(*columns, group_pattern, group_level)
     begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "decisions": decisions}
     places = {"out": out, "device": device or "auto", "save_every": save_every}
-    places |= {"at": at or (), "coverage": coverage, "risk": risk}
+    places |= {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
     with _uncollected(), show.working(f"looking at {source}") as progress:
         options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
         asked = {"task": task, "reading": reading, **begin, **options, **places, **changes}
@@ -329,6 +331,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
         "foveal evaluate runs/digits-1 --json",
         "foveal evaluate runs/xrays-1 --at PNEUMONIA:sensitivity=0.95",
         "foveal evaluate runs/photos-1 --coverage 0.8",
+        "foveal evaluate runs/xrays-1 --cost PNEUMONIA:NORMAL=10 --cost abstain=0.3",
         "foveal evaluate runs/photos-1 --robustness",
     )
 )
@@ -337,6 +340,7 @@ def evaluate(
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
+    cost: COST = None,
     robustness: Annotated[
         bool,
         typer.Option(
@@ -352,7 +356,8 @@ def evaluate(
     from foveal.cli import show
     from foveal.cli.show_robustness import robustness as show_robustness
 
-    measure = partial(evaluate, at=at or (), coverage=coverage, risk=risk, robustness=robustness)
+    wish = {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
+    measure = partial(evaluate, **wish, robustness=robustness)
     report = _measured(measure, run, f"evaluating {run}", as_json)
     if report.robustness and not as_json:
         show_robustness(report.robustness)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCEPT_LICENCE",
     "AT",
+    "COST",
     "COVERAGE",
     "DECISIONS",
     "DEVICE",
@@ -56,6 +57,7 @@ NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progr
     "at",
     "coverage",
     "risk",
+    "cost",
     "reading",
     "pretrained",
     "accept_licence",
@@ -227,6 +229,18 @@ RISK = Annotated[
     typer.Option(
         metavar="F",
         help="Answer as many images as leave no larger share of the answers wrong; mark the others as abstained.",
+        rich_help_panel=DECIDING,
+    ),
+]
+COST = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cost",
+        metavar="COST",
+        help="PNEUMONIA:NORMAL=10: a true PNEUMONIA answered NORMAL costs 10, where any other mistake costs 1; "
+        "likewise LABEL:missed=10, LABEL:false=2, and abstain=0.3 for no answer; may be repeated. The answer is the "
+        "one that is expected to cost least; none takes it away.",
+        autocompletion=completed("abstain=", "none"),
         rich_help_panel=DECIDING,
     ),
 ]

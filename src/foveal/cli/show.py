@@ -19,7 +19,7 @@ from rich.table import Table
 
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
-from foveal.report import Report, columns_of, counts_of, named, number, trust_cautions, words_on_looks
+from foveal.report import Report, columns_of, cost_rows, counts_of, named, number, trust_cautions, words_on_looks
 from foveal.run import Run
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
@@ -317,6 +317,10 @@ def _decisions(report: Report) -> None:
         error = f", wrong among these {_score(selective.error_answered, '')}" if selective.error_answered else ""
         answered = f"answered {_score(selective.answered, '')}{error}"
         out.print(f"asked for {asked}, from {selective.threshold:.3f} on: {answered}", soft_wrap=True)
+    if report.costs:
+        for row in cost_rows(report.costs):
+            less = f", {_score(row['saved'], 'cost')} more" if row["saved"] else ""
+            out.print(f"{escape(row['name'])}: costs {_score(row['score'], 'cost')} an image{less}", soft_wrap=True)
     for text in trust_cautions(report):
         out.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 

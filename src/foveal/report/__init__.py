@@ -2,6 +2,7 @@
 card."""
 
 from foveal.report.card import model_card, write_card
+from foveal.report.deciding import cost_rows
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page, studies_page
 from foveal.report.schema import Report, build_report, printable
@@ -12,6 +13,7 @@ __all__ = [
     "Report",
     "build_report",
     "columns_of",
+    "cost_rows",
     "counts_of",
     "model_card",
     "named",

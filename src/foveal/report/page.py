@@ -12,6 +12,7 @@ import numpy as np
 
 from foveal.files import write_atomic
 from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
+from foveal.report.deciding import words_on_deciding
 from foveal.report.plots import (
     BOX_KINDS,
     Curve,
@@ -77,6 +78,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         script_digest=digest,
         subject=_subject(report),
         headline=_headline(report),
+        deciding=words_on_deciding(report),
         cautions=cautions(report),
         rivals=_rivals(report),
         axis=_axis(report),
@@ -115,7 +117,8 @@ def _list(names: list[str]) -> str:
 
 def _headline(report: Report) -> dict[str, Any] | None:
     """The first score; how many images it counts where it is a share of images; whose error it is where it is one; of
-    boxes the share that is found, and that of those shown that are right."""
+    several labels how often it tells an image with one from one without; of boxes the share that is found, and that of
+    those shown that are right."""
     if not report.headline:
         return None
     name = report.headline[0]
@@ -123,7 +126,8 @@ def _headline(report: Report) -> dict[str, Any] | None:
     off = (_list(list(report.per_label)) if report.per_label else "the value") if name == "mae" else None
     right = round(score.value * score.n) if name in SHARES else None
     found = {"name": name, "score": score, "right": right, "off": off, "several": len(report.per_label) > 1}
-    return {**found, "finds": report.scores.get("recall"), "shown": report.scores.get("precision")}
+    tells = report.scores.get("macro_auroc") if name == "map" else None
+    return {**found, "tells": tells, "finds": report.scores.get("recall"), "shown": report.scores.get("precision")}
 
 
 def cautions(report: Report) -> list[str]:

@@ -59,7 +59,9 @@ class ReportScore(_Part):
         description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
     )
     n: int = Field(description="images the number rests on")
-    method: str = Field(description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`")
+    method: str = Field(
+        description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`; `exact`: it has none"
+    )
 
 
 class ReportConfusion(_Part):
@@ -173,6 +175,36 @@ class ReportSelective(_Part):
     wanted: dict[str, float] | None = Field(None, description="what it was chosen for: `coverage` or `risk`")
     met: bool = Field(True, description="whether the validation images allow it")
     answered: ReportScore | None = Field(None, description="share of the images that have an answer at the threshold")
+    error_answered: ReportScore | None = Field(None, description="share of wrong ones among these answers")
+
+
+class ReportCost(_Part):
+    """What a mistake costs. Without `answer` it is to miss the label, whatever is said; without `true`, to say it,
+    whatever is so."""
+
+    true: str | None = Field(description="the label that is true")
+    answer: str | None = Field(description="the label that is said")
+    cost: float = Field(description="0 or more")
+
+
+class ReportCosts(_Part):
+    """What an image costs, on average, where the answer is the one that is expected to cost least."""
+
+    mistakes: list[ReportCost] = Field(description="the costs that were given; every other mistake costs 1")
+    abstain: float | None = Field(None, description="what no answer costs; null where there always is one")
+    constant: list[str] = Field(
+        description="label of the cheapest answer that is always the same, chosen on the validation images; of several "
+        "labels at once all that it has"
+    )
+    silent: bool = Field(description="whether that is no answer at all")
+    mean: ReportScore = Field(description="cost of an image")
+    plain: ReportScore = Field(
+        description="the same, of the likeliest label; of several at once of those with a probability of 0.5 or more"
+    )
+    always: ReportScore = Field(description="the same, of the answer that is always the same")
+    saved: ReportScore = Field(description="`plain` less `mean`, on the same images")
+    saved_always: ReportScore = Field(description="`always` less `mean`, on the same images")
+    answered: ReportScore | None = Field(None, description="share of the images that have an answer; null where all do")
     error_answered: ReportScore | None = Field(None, description="share of wrong ones among these answers")
 
 
@@ -327,15 +359,17 @@ class Report(_Part):
         description="what was chosen on the validation images when training was over: `thresholds` on the probability "
         "of each label, or the `half_width` of the interval around each value that holds `level` of the true ones; the "
         "`temperature` of the outputs; operating points (`at`) and the confidence from which on there is an answer "
-        "(`abstain`), where they were asked for; and `look`, how far from the training images an image may look",
+        "(`abstain`), what mistakes cost (`costs`), where they were asked for; "
+        "and `look`, how far from the training images an image may look",
     )
     calibration: ReportCalibration | None = Field(None, description="null where an answer has no probability")
     operating: list[ReportOperating] = Field(
         default_factory=list, description="one an operating point; empty where none was asked for"
     )
     selective: ReportSelective | None = Field(
-        None, description="null where an answer is never withheld, or an operating point decides"
+        None, description="null where an answer is never withheld, or an operating point or costs decide"
     )
+    costs: ReportCosts | None = Field(None, description="null unless the user said what mistakes cost")
     slices: list[ReportSlice] = Field(
         default_factory=list, description="the first score on thirds by size and by brightness, and on large groups"
     )
