@@ -2,7 +2,7 @@
 card."""
 
 from foveal.report.card import model_card, write_card
-from foveal.report.deciding import cost_rows
+from foveal.report.deciding import words_on_deciding
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page, studies_page
 from foveal.report.schema import Report, build_report, printable
@@ -13,7 +13,6 @@ __all__ = [
     "Report",
     "build_report",
     "columns_of",
-    "cost_rows",
     "counts_of",
     "model_card",
     "named",
@@ -22,6 +21,7 @@ __all__ = [
     "reference_page",
     "studies_page",
     "trust_cautions",
+    "words_on_deciding",
     "words_on_looks",
     "write_card",
     "write_page",

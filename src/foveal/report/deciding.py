@@ -15,7 +15,7 @@ def words_on_deciding(report: Report) -> list[str]:
     """What was asked for and what it comes to on the test images, a sentence each; empty where nothing was."""
     told = []
     for point in report.operating:
-        scores = ", ".join(f"{name} {_told(score)}" for name, score in point.scores.items())
+        scores = ", ".join(f"{name} {_percent(score)}" for name, score in point.scores.items())
         asked = (
             f"Asked for a {point.quantity} of {point.wanted:g}, it says “{point.label}” from {point.threshold:.3g} on"
         )
@@ -23,7 +23,7 @@ def words_on_deciding(report: Report) -> list[str]:
     found = report.selective
     if found and found.wanted and found.answered:
         name, wanted = next(iter(found.wanted.items()))
-        asked = f"to answer {wanted:.3g} of the images" if name == "coverage" else f"for a risk of {wanted:g}"
+        asked = f"to answer {100 * wanted:g}% of the images" if name == "coverage" else f"for a risk of {wanted:g}"
         told.append(f"Asked {asked}, {_answered(found.answered, found.error_answered)}.")
     if report.costs:
         told.append(_of_costs(report.costs))
@@ -31,13 +31,13 @@ def words_on_deciding(report: Report) -> list[str]:
 
 
 def _answered(answered: ReportScore, wrong: ReportScore | None) -> str:
-    error = f" and is wrong in {_told(wrong)} of these" if wrong else ""
-    return f"it answers {_told(answered)} of the test images{error}"
+    error = f" and is wrong in {_percent(wrong)} of these" if wrong else ""
+    return f"it answers {_percent(answered)} of the test images{error}"
 
 
 def _of_costs(costs: ReportCosts) -> str:
     silent = f", where {_answered(costs.answered, costs.error_answered)}" if costs.answered else ""
-    mean, plain, always = (_told(score, "cost") for score in (costs.mean, costs.plain, costs.always))
+    mean, plain, always = (_cost(score) for score in (costs.mean, costs.plain, costs.always))
     _, likeliest, constant = (row["name"] for row in cost_rows(costs))
     return (
         f"Decided by what mistakes cost ({costs_told(costs)}), an image costs {mean} on average{silent}; {likeliest} "
@@ -63,7 +63,7 @@ def _mistake(mistake: ReportCost) -> str:
 def cost_rows(costs: ReportCosts) -> list[dict[str, Any]]:
     """The answers given and the two that take no notice of costs: `name`, `score`, and what is `saved` beside it."""
     return [
-        {"name": "the answer that is expected to cost least", "score": costs.mean, "saved": None},
+        {"name": "what is expected to cost least", "score": costs.mean, "saved": None},
         {"name": "the likeliest answer", "score": costs.plain, "saved": costs.saved},
         {"name": _constant(costs), "score": costs.always, "saved": costs.saved_always},
     ]
@@ -71,7 +71,7 @@ def cost_rows(costs: ReportCosts) -> list[dict[str, Any]]:
 
 def _constant(costs: ReportCosts) -> str:
     if costs.silent:
-        return "never an answer"
+        return "no answer at all"
     if not costs.constant:
         return "always none of the labels"
     more = len(costs.constant) - LABELS_NAMED
@@ -96,6 +96,10 @@ def cost_cautions(costs: ReportCosts) -> list[str]:
     return told
 
 
-def _told(score: ReportScore, name: str = "") -> str:
-    value, low, high = (number(bound, name) for bound in (score.value, score.low, score.high))
+def _percent(score: ReportScore) -> str:
+    return f"{100 * score.value:.1f}% [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+
+
+def _cost(score: ReportScore) -> str:
+    value, low, high = (number(bound, "cost") for bound in (score.value, score.low, score.high))
     return value if score.method == "exact" else f"{value} [{low}, {high}]"

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         "named": named,
         "opening": _opening,
         "placed": _placed,
+        "unbroken": _unbroken,
     }
     script = (HERE / "report.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -316,6 +318,11 @@ def _mistake(mistake: ReportMistake, picture: np.ndarray | None, several: bool) 
         "small": max(height, width) <= SMALL_SIDE,
         "boxes": boxes_svg(boxes, height / width, named=several) if boxes else None,
     }
+
+
+def _unbroken(text: str) -> str:
+    """With intervals that no line ends in."""
+    return re.sub(r" (\[-?[\d.,%e+-]+), (?=-?\d)", "\N{NO-BREAK SPACE}\\1,\N{NO-BREAK SPACE}", text)
 
 
 def _opening(text: str) -> str:

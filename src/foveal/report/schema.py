@@ -25,6 +25,8 @@ __all__ = [
     "ReportCalibration",
     "ReportConfusion",
     "ReportCorruption",
+    "ReportCost",
+    "ReportCosts",
     "ReportCurve",
     "ReportData",
     "ReportEpoch",
