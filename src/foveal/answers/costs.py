@@ -156,7 +156,7 @@ def cost_threshold(probability: np.ndarray, positive: np.ndarray, missed: float,
     They move it where they contradict: where that threshold costs them more than the cheapest one by over one standard
     error of the difference, one more image of each kind counted. It then is the nearest one that does not, and that
     costs no more than the plain answer, from 0.5 on. The cheapest one itself follows the luck of the few images near
-    it: at 20 : 1 and 100 images it cost a third more than the one that is kept here.
+    it: at 20 : 1 and with 100 images it cost 1.35 times the least possible, the one that is kept here 1.10 times.
 
     Source: Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, theorem 1; the standard error as in
     Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984), section 3.4.3.
