@@ -1,6 +1,7 @@
 """Deciding by what mistakes cost, with numbers counted by hand."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,8 @@ def test_what_is_no_cost_is_told(texts: list[str], told: str) -> None:
 
 
 def test_costs_decide_alone() -> None:
-    for other in ({"at": "sensitivity=0.9"}, {"coverage": 0.8}, {"risk": 0.1}):
+    others: list[dict[str, Any]] = [{"at": "sensitivity=0.9"}, {"coverage": 0.8}, {"risk": 0.1}]
+    for other in others:
         with pytest.raises(RecipeError, match="each decide alone") as error:
             wish_of(cost="a:b=2", **other)
         assert "--cost abstain=0.3" in error.value.remedy

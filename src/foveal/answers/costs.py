@@ -93,7 +93,10 @@ def label_costs(mistakes: Sequence[Mapping[str, Any]], labels: Sequence[str]) ->
     """(K,) what it costs to miss each label, and (K,) to say it where it is not; 1 where nothing was said."""
     place, (missed, false) = {label: number for number, label in enumerate(labels)}, np.full((2, len(labels)), OTHERS)
     for one in mistakes:
-        (missed if one["answer"] is None else false)[place[one["true"] or one["answer"]]] = one["cost"]
+        if one["answer"] is None:
+            missed[place[one["true"]]] = one["cost"]
+        else:
+            false[place[one["answer"]]] = one["cost"]
     return missed, false
 
 

@@ -90,8 +90,8 @@ def cost_cautions(costs: ReportCosts) -> list[str]:
         told.append(f"By the test images it is not certain that the answers cost less than {plain['name']} would.")
     if costs.saved_always.low <= 0:
         told.append(
-            f"By the test images it is not certain that the answers cost less than “{always['name']}”, which needs no "
-            "network."
+            f"By the test images it is not certain that the answers cost less than {always['name']} would, for which "
+            "no network is needed."
         )
     return told
 
