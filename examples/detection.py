@@ -15,19 +15,19 @@ import foveal
 rng = np.random.default_rng(0)
 with tempfile.TemporaryDirectory() as folder:
     rows = []
-    for number in range(300):
-        image = Image.fromarray(rng.integers(0, 90, (96, 96, 3)).astype(np.uint8))
+    for number in range(240):
+        image = Image.fromarray(rng.integers(0, 90, (64, 64, 3)).astype(np.uint8))
         draw = ImageDraw.Draw(image)
         for place in rng.permutation(4)[: rng.integers(1, 4)]:
-            size, colour = int(rng.integers(14, 40)), tuple(rng.integers(120, 256, 3).tolist())
-            x, y = (48 * int(half) + int(rng.integers(0, 48 - size)) for half in divmod(place, 2))
+            size, colour = int(rng.integers(12, 28)), tuple(rng.integers(120, 256, 3).tolist())
+            x, y = (32 * int(half) + int(rng.integers(0, 32 - size)) for half in divmod(place, 2))
             name, shape = [("disk", draw.ellipse), ("square", draw.rectangle)][rng.integers(2)]
             shape((x, y, x + size - 1, y + size - 1), fill=colour)
             rows.append((f"{number:03}.png", name, x, y, x + size, y + size))
         image.save(Path(folder, f"{number:03}.png"))
     with Path(folder, "boxes.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "xmin", "ymin", "xmax", "ymax"), *rows])
-    run = foveal.train(Path(folder, "boxes.csv"), epochs=20)
+    run = foveal.train(Path(folder, "boxes.csv"), epochs=12)
     answer = foveal.load(run)(Path(folder, "000.png"))
 
 report = foveal.Report.read(run.report / "report.json")
