@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 import foveal
 
-# A small net, so that this takes half a minute on one core: its maps are a half, a quarter, … a 32nd of the image's size.
+# A small net, so that this takes half a minute on one core: maps of a half, a quarter, … a 32nd of the image's size.
 NET = "-".join(f"{filters}c3s2same:none-bn:relu" for filters in (16, 24, 32, 48, 64))
 
 rng = np.random.default_rng(0)
