@@ -33,7 +33,7 @@ def test_planted_labels_are_the_first_suspects(mislabelled: tuple[Path, set[str]
     root, wrong = mislabelled
     told = []
     dataset = foveal.look(root)
-    found = check_labels(dataset, minutes=0.1, progress=lambda *what: told.append(what[0]))
+    found = check_labels(dataset, minutes=0.2, progress=lambda *what: told.append(what[0]))
     assert len(wrong & {finding.files[0] for finding in found.findings[:9]}) >= 5
     assert {"training on part 1 of 3", "training on part 3 of 3"} <= set(told)
     first = found.findings[0]
@@ -48,7 +48,7 @@ def test_planted_labels_are_the_first_suspects(mislabelled: tuple[Path, set[str]
 
 @pytest.mark.slow
 def test_on_the_command_line(mislabelled: tuple[Path, set[str]]) -> None:
-    command = ["look", str(mislabelled[0]), "--suspects", "--shortcuts", "--minutes", "0.1"]
+    command = ["look", str(mislabelled[0]), "--suspects", "--shortcuts", "--minutes", "0.2"]
     shown = CliRunner().invoke(app, command, env={"COLUMNS": "150"}).output
     for text in ("labels look wrong", "looks like", "the label told from", "shortcut"):
         assert text in shown
