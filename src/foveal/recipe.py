@@ -246,9 +246,10 @@ def recipe_from(fields: dict[str, Any]) -> Recipe:
 def _one_line(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        close = get_close_matches(field, Recipe.model_fields, n=1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        return f"  {field}: no such field; {meant}The fields are {', '.join(Recipe.model_fields)}"
+        names = [*Recipe.model_fields, *(f"input.{name}" for name in InputContract.model_fields)]
+        close = get_close_matches(field, names, n=3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(close)}?" if close else f"the fields are {', '.join(names)}"
+        return f"  {field}: no such field; {meant}"
     if not field:
         return f"  {problem['msg'].removeprefix('Value error, ')}"
     return f"  {field}: {problem['msg']}, got {problem['input']!r}"

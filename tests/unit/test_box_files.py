@@ -209,10 +209,10 @@ def test_the_command(
     assert len(said.out.splitlines()) == 5
     assert f"wrote {tmp_path / 'drawn'}\nwrote {tmp_path / 'found'}\n" in said.err
     assert len(list((tmp_path / "found/labels").rglob("*.txt"))) == 4
-    for wrong, message in ((["--format", "yolo"], "is already there"), (["--format", "csv"], "found 'csv'")):
+    for form, code, message in (("yolo", 1, "is already there"), ("csv", 2, "'csv'")):
         with pytest.raises(SystemExit) as left:
-            main([*command, *wrong])
-        assert left.value.code == 1
+            main([*command, "--format", form])
+        assert left.value.code == code
         assert message in capsys.readouterr().err
 
 

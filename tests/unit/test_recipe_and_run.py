@@ -96,7 +96,9 @@ def test_whole_epochs_stay_whole_in_json() -> None:
         ({"growth": [[0.5, 2]]}, "growth: .* shares above 0 and at most 1"),
         ({"growth": [[0.5, 0.5], [0.5, 0.7]]}, "growth: .* the first of each pair rising"),
         ({"growth": [[0, 0.5]]}, "growth: .* shares above 0"),
-        ({"speed": 11}, "no such field; did you mean seed.* The fields are name, task, net"),
+        ({"speed": 11}, "no such field; did you mean seed"),
+        ({"input": {"height": 8, "width": 8, "channels": 3, "hight": 9}}, "did you mean input.height"),
+        ({"xyz": 11}, "no such field; the fields are name, task, net"),
         ({"input": {"height": 8, "width": 8, "channels": 3, "mean": [0, 0]}}, "mean has 2 values"),
     ],
 )

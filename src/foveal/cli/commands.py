@@ -40,6 +40,7 @@ from foveal.cli.options import (
     changes_of,
     completed,
     examples,
+    one_of,
     option,
     reading_of,
 )
@@ -283,7 +284,7 @@ def predict(
     device: DEVICE = None,
     draw: Annotated[Path | None, option("--draw", "DIR", DRAW_HELP, BOXES)] = None,
     write: Annotated[Path | None, option("--write", "PATH", WRITE_HELP, BOXES)] = None,
-    form: Annotated[str, option("--format", "FORM", FORM_HELP, BOXES, names=FORMS)] = "coco",
+    form: Annotated[str, option("--format", "FORM", FORM_HELP, BOXES, names=FORMS, callback=one_of(*FORMS))] = "coco",
     as_json: Annotated[bool, option("--json", None, "Print one JSON object a line.")] = False,
 ) -> None:
     """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""

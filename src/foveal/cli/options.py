@@ -39,6 +39,7 @@ __all__ = [
     "WEIGHTS",
     "changes_of",
     "examples",
+    "one_of",
     "option",
     "reading_of",
 ]
@@ -62,6 +63,17 @@ def option(
     """
     completion = completed(*names) if names else None
     return typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, autocompletion=completion, **more)
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """What an option's `callback` is where no other word has a meaning."""
+
+    def checked(value: str) -> str:
+        if value not in names:
+            raise typer.BadParameter(f"expected {', '.join(names[:-1])} or {names[-1]}, found {value!r}")
+        return value
+
+    return checked
 
 
 def examples(*commands: str) -> str:
@@ -105,7 +117,7 @@ SOURCE = Annotated[
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
 JSON = Annotated[bool, option("--json", None, "Print one JSON object on stdout instead of tables.")]
 TASK_HELP = f"What to learn: {', '.join(TASKS[:-1])} or {TASKS[-1]}; told by how targets are written unless said."
-TASK = Annotated[str, option("--task", "TASK", TASK_HELP, names=("auto", *TASKS))]
+TASK = Annotated[str, option("--task", "TASK", TASK_HELP, names=("auto", *TASKS), callback=one_of("auto", *TASKS))]
 DEVICE_HELP = "cpu, cuda, cuda:1, mps; the best one there unless said."
 DEVICE = Annotated[str | None, option("--device", "NAME", DEVICE_HELP, names=("cpu", "cuda", "mps"))]
 SAVE_EVERY = Annotated[float, option("--save-every", "SECONDS", "Time between checkpoints within an epoch.", min=0)]

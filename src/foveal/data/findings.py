@@ -32,6 +32,7 @@ LEAK = "leak"
 TINY = 3
 RARE = 0.1  # of an even share of the images
 SHOWN = 20  # groups of duplicates that get a finding each; more than that become one finding
+NAMED = 3  # files of a reason in an error
 NOTES = {
     "animated": (
         "files with more than one frame or page",
@@ -50,7 +51,7 @@ def nothing_usable(source: Source, listed: int, lost: Sequence[Finding]) -> Sour
         listed: images that the source has.
         lost: why none of them can be used.
     """
-    told = [f"  {finding.message}: {_some(finding.files)}" for finding in (*lost, *source.findings)][:5]
+    told = [f"  {finding.message}: {_some(finding.files, most=NAMED)}" for finding in (*lost, *source.findings)][:5]
     if source.columns or any(finding.kind in OF_ROWS for finding in (*lost, *source.findings)):
         columns = ", ".join(source.columns) or "the name of a folder"
         found = f"{listed:,}, none of which can be used" if listed else "none"
@@ -97,7 +98,7 @@ def wrong_targets(entries: Iterable[Entry], reasons: Mapping[str, str]) -> list[
             by_reason[reasons[entry.cell]].append(entry)
     remedy = "They are left out. Correct the targets, or name another column or task."
     told = [
-        (tuple(entry.file for entry in wrong), f"{reason}: {_some([entry.where or entry.file for entry in wrong])}")
+        (tuple(entry.file for entry in wrong), ": ".join([reason, *_places(wrong)]))
         for reason, wrong in by_reason.items()
     ]
     if len(told) > SHOWN:
@@ -105,6 +106,12 @@ def wrong_targets(entries: Iterable[Entry], reasons: Mapping[str, str]) -> list[
         more = f"{len(files):,} targets that cannot be read: " + " / ".join(text for _, text in told[:3]) + " / …"
         told = [(files, more)]
     return [Finding("wrong-target", files, text, remedy) for files, text in told]
+
+
+def _places(entries: Sequence[Entry]) -> list[str]:
+    """Their lines, where they have lines; the files are named by the finding itself."""
+    lines = [entry.where for entry in entries if entry.where]
+    return [_some(lines)] if lines else []
 
 
 def noted(used: Sequence[Entry], facts: Sequence[Seen]) -> list[Finding]:
@@ -229,6 +236,6 @@ def _files_of(used: Sequence[Entry], labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(entry.file for entry in used if entry.cell in labels)
 
 
-def _some(items: Sequence[str], separator: str = ", ") -> str:
-    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return separator.join(items[:SHOWN]) + more
+def _some(items: Sequence[str], separator: str = ", ", most: int = SHOWN) -> str:
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return separator.join(items[:most]) + more

@@ -11,7 +11,7 @@ import torch
 from foveal.engine.checkpoint import file_sha256
 from foveal.errors import WeightsError
 from foveal.extras import extra
-from foveal.nets.backbone import PREFIX
+from foveal.nets.backbone import PREFIX, refuse_unknown
 from foveal.nets.layers import Network
 from foveal.recipe import Recipe
 
@@ -194,6 +194,7 @@ def _from_hub(name: str) -> Weights:
     config = _config(name)
     repository = config.get("hf_hub_id")
     if not repository:
+        refuse_unknown(name)
         raise WeightsError(
             f"timm has no pretrained weights for {PREFIX}{name}.",
             remedy="Give a file: --weights FILE. Or train from scratch: --no-pretrained.",

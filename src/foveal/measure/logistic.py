@@ -29,6 +29,10 @@ def fit_logistic(features: np.ndarray, targets: np.ndarray, labels: int) -> np.n
         targets: (N,) from 0 to `labels` - 1, each of them there; `labels` is 2 at least.
     """
     count = len(features)
+    if features.shape[1] > count:  # The weights lie in the span of the images: of so many columns no more are needed.
+        basis = np.linalg.qr(features.T.astype(np.float64))[0]  # (F, N)
+        inside = fit_logistic(features @ basis, targets, labels)
+        return np.vstack([basis @ inside[:-1], inside[-1:]])
     design = _with_ones(features)
     # scikit-learn gives two labels one weight vector w where we have ± w/2, whose squared norms sum to half of w's.
     penalty = np.full(design.shape[1], (2.0 if labels == 2 else 1.0) / count)

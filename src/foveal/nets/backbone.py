@@ -100,6 +100,17 @@ def create(name: str, channels: int) -> Any:
         raise _unknown(name, error) from error
 
 
+def refuse_unknown(name: str) -> None:
+    """
+    Raises:
+        NetError: timm knows no such network.
+    """
+    import timm
+
+    if name.partition(".")[0] not in timm.list_models():
+        raise _unknown(name, ValueError())
+
+
 def _unknown(name: str, error: Exception) -> Misfit:
     import timm
 
