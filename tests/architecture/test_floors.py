@@ -13,6 +13,7 @@ FLOORS = {
     "api": 4,
     "tasks": 3,
     "engine": 3,
+    "explain": 3,
     "report": 3,
     "measure": 2,
     "data": 2,
