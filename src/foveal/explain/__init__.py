@@ -1,12 +1,15 @@
 """Looking inside a network, and testing what is said about it."""
 
 from foveal.explain.activity import Activity, LayerActivity, activity
+from foveal.explain.arithmetic import arithmetic, arithmetics
 from foveal.explain.places import Place
 from foveal.explain.spread import DropoutSpread, dropout_spread
+from foveal.explain.terms import Arithmetic
 from foveal.explain.watching import AtWork, Filters, LayerAtWork, filters, places, watch
 
 __all__ = [
     "Activity",
+    "Arithmetic",
     "AtWork",
     "DropoutSpread",
     "Filters",
@@ -14,6 +17,8 @@ __all__ = [
     "LayerAtWork",
     "Place",
     "activity",
+    "arithmetic",
+    "arithmetics",
     "dropout_spread",
     "filters",
     "places",
