@@ -14,6 +14,7 @@ FLOORS = {
     "tasks": 3,
     "engine": 3,
     "report": 3,
+    "explain": 3,
     "measure": 2,
     "data": 2,
     "nets": 2,
