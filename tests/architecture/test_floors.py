@@ -15,6 +15,7 @@ FLOORS = {
     "engine": 3,
     "explain": 3,
     "report": 3,
+    "explain": 3,
     "measure": 2,
     "data": 2,
     "nets": 2,

@@ -8,12 +8,12 @@ import numpy as np
 
 from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
 from foveal.measure.differences import drawn_difference, holm, share_difference
-from foveal.measure.intervals import ERROR, SHARE, interval, resampled, wilson
+from foveal.measure.intervals import ERROR, SHARE, interval, mean_of, resampled, wilson
 from foveal.measure.shifts import SHIFTS, Shifted, distances
 from foveal.task import Examples, Judge, PixelRows, Task
 from foveal.types import Score
 
-__all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "passes"]
+__all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "measure_shifts", "passes"]
 
 MOST_IMAGES = 1_000
 RESAMPLES = 400
@@ -125,7 +125,7 @@ def measure_robustness(
             strength = corruption.strength(level, *images.shape[1:3])
             found[name, level] = strength, *trial.against(judge, answer(images))
     kinds = _kinds(found, trial.judge.error)
-    shifts, change = _shifts(answer, trial.judge, outputs, test, seed)
+    shifts, change = measure_shifts(answer, trial.judge, outputs, test, seed)
     left_out = {name: NO_PLACE for name in CORRUPTIONS if name not in kinds} | ({} if shifts else {"shifts": MUST_MOVE})
     return Robustness(task.headline[0], len(test.files), clean, kinds, shifts, change, left_out)
 
@@ -196,9 +196,16 @@ def _kinds(found: Mapping[tuple[str, int], tuple[float, Score, Score, float]], e
     }
 
 
-def _shifts(
+def measure_shifts(
     answer: Answer, judge: Judge, outputs: np.ndarray, test: Examples, seed: int
 ) -> tuple[dict[str, tuple[Score, ...]], str]:
+    """How an image is moved to a score for each distance, and what the scores are, as `Robustness` tells them; empty
+    where the answer has to move with the image.
+
+    Args:
+        answer: raw outputs of the network for images that are moved when they are indexed.
+        outputs: its raw outputs for the images as they are.
+    """
     if judge.change is None:
         return {}, ""
     scores: dict[str, tuple[Score, ...]] = {}
@@ -208,17 +215,6 @@ def _shifts(
             judge.change(outputs, answer(Shifted(test.files, test.pixels, kind, distance, seed)))
             for distance in distances(*test.pixels.shape[1:3])
         ]
-        scores[kind] = tuple(_of_images(one, seed) for one in changes)
+        scores[kind] = tuple(mean_of(one, seed) for one in changes)
         change = "same" if changes[0].dtype == bool else "spreads"
     return scores, change
-
-
-def _of_images(values: np.ndarray, seed: int) -> Score:
-    """A share of the images, or the mean over them, with its interval."""
-    n = len(values)
-    if values.dtype == bool:
-        return wilson(int(values.sum()), n)
-    drawn = np.concatenate([values @ weights / n for weights in resampled(n, seed, RESAMPLES * n)])
-    if not values.any():
-        return Score(0.0, 0.0, 0.0, wilson(0, n).level, n, "bootstrap")
-    return interval(float(values.mean()), drawn, n, ERROR, freedom=max(1, n - 1))
