@@ -23,8 +23,8 @@ FLOORS = {
     "answers": 1,
 }
 GROUND = {
-    *("errors", "events", "extras", "files", "looks", "recipe", "recipes", "run", "series", "task", "trust", "types"),
-    "wishes",
+    *("chosen", "errors", "events", "extras", "files", "looks", "recipe", "recipes", "run", "series", "task"),
+    *("trust", "types", "wishes"),
 }
 TORCH_FREE = [
     "readers",
