@@ -14,7 +14,7 @@ from foveal.nets.layers import Network
 from foveal.nets.parts import Whitening
 from foveal.nets.walk import Step
 
-__all__ = ["Linear", "Place", "find", "linear_of", "places", "reach", "reach_all"]
+__all__ = ["Linear", "Place", "find", "linear_of", "part_of", "places", "reach", "reach_all"]
 
 Linear = nn.Conv2d | nn.Linear | Whitening
 CLOSE = 4  # names suggested
@@ -70,6 +70,18 @@ def find(network: Network, layer: str | Place) -> Place:
         return known[layer]
     close = difflib.get_close_matches(layer, known, n=CLOSE, cutoff=0.4) or list(known)[:CLOSE]
     raise NetError(f"The network has no layer {layer!r}.", remedy=f"Its layers are named as {', '.join(close)}.")
+
+
+def part_of(network: Network, path: str) -> Place:
+    """The innermost layer around the module of that path, `body.0.conv`.
+
+    Raises:
+        NetError: it is in none of the body's.
+    """
+    around = [place for place in places(network) if f"{path}.".startswith(f"body.{place.path}.")]
+    if not around:
+        raise NetError(f"{path} is in no layer of the network's body.")
+    return max(around, key=lambda place: len(place.path))
 
 
 def linear_of(place: Place) -> Linear:
