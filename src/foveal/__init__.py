@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     )
     from foveal.engine.predictor import Predictor
     from foveal.errors import FovealError
+    from foveal.measured import Score
     from foveal.recipe import InputContract, Recipe
     from foveal.report import Report
     from foveal.run import Run
-    from foveal.types import Dataset, Finding, Reading, Score
+    from foveal.types import Dataset, Finding, Reading
 
 __all__ = [
     "Dataset",
@@ -70,7 +71,7 @@ _HOMES = {
     "Recipe": "recipe",
     "Report": "report",
     "Run": "run",
-    "Score": "types",
+    "Score": "measured",
 }
 
 

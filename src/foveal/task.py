@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from foveal.chosen import Chosen
+from foveal.measured import Measurement
 from foveal.recipe import InputContract
-from foveal.types import Facts, Geometry, Measurement
+from foveal.types import Facts, Geometry
 from foveal.wishes import Wish
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ __all__ = [
     "FileAnswer",
     "Head",
     "HeadFactory",
-    "Judge",
-    "JudgeOf",
     "Measure",
     "PixelRows",
     "Prediction",
@@ -342,16 +341,23 @@ class Rated:
     Args:
         wrong: (N,) how wrong the answer to each image is, 0 where it is right: 1 for one label, otherwise how many
             labels or boxes are wrong; of values the absolute error, of several the mean in units of their spread.
-        under: where image i counts weights[i, r] times, (N, R) float64 whole numbers: name to (R,) scores, named as the
-            measure's and the headline first; and likewise (K, R) of each label. NaN where not defined.
+        first: where image i counts weights[i, r] times, (N, R) float64 whole numbers: (R,) the first score of the
+            headline, NaN where not defined. It costs no more than that score, however many `under` has.
+        under: likewise all scores: name to (R,), named as the measure's and the headline first; and name to (K, R) of
+            each label.
         shares: those of the scores that are a plain share of the images, as (N,) bool: whether an image counts for it.
         label_shares: likewise of the scores of a label, (K, N) float: 1 counts for it, 0 against it, NaN not at all.
+        said: (N, …) the answers, to be laid beside those to the same images moved a little: whole numbers or bools are
+            alike or not, floats are in standard deviations of the true values; None where the answer has to move with
+            the image.
     """
 
     wrong: np.ndarray
-    under: "Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]"
+    first: Callable[[np.ndarray], np.ndarray]
+    under: Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
     shares: Mapping[str, np.ndarray] = field(default_factory=dict)
     label_shares: Mapping[str, np.ndarray] = field(default_factory=dict)
+    said: np.ndarray | None = None
 
 
 class Rate(Protocol):
@@ -363,35 +369,6 @@ class Rate(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """The first headline score of any outputs for the same images, so that two can be compared image by image.
-
-    Args:
-        right: outputs to (N,) whether each image is right; None where the score is no share of the images.
-        under: outputs to a function of weights (N, R), how often each image counts, to (R,) scores; NaN where not
-            defined.
-        error: whether less is better.
-        change: outputs and others of the same images, moved a little, to (N,) whether the answer is the same (bool), or
-            by how many spreads of the truth it changed (float); None where the answer must move with the image.
-    """
-
-    right: Callable[[np.ndarray], np.ndarray] | None
-    under: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
-    error: bool = False
-    change: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-
-
-class JudgeOf(Protocol):
-    """The judge of outputs for these images.
-
-    Args:
-        settled: what the answer's `settle` gave.
-    """
-
-    def __call__(self, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = ...) -> Judge: ...
-
-
-@dataclass(frozen=True, eq=False)
 class Task:
     """One task: everything that differs from another task is a field here.
 
@@ -399,7 +376,6 @@ class Task:
         kept_together: what must not straddle a split, in words.
         recipe: the name of the recipe used when none is asked for.
         pretrained: the name of the recipe used instead where there are pretrained weights.
-        judge: compares outputs by the first score of the headline.
         headline: the scores a report shows first.
         strides: of the feature maps that the head takes, rising; empty: it takes features of the whole image.
         ready: raises MissingExtra where a package is not installed that measuring will need.
@@ -414,7 +390,6 @@ class Task:
     head: HeadFactory
     measure: Measure
     rate: Rate
-    judge: JudgeOf
     kept_together: str
     recipe: str
     headline: tuple[str, ...]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from foveal.types import Score
+from foveal.measured import Score
 
 __all__ = ["Bin", "Calibration", "Operating", "Selective", "Slice"]
 

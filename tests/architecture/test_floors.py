@@ -15,7 +15,6 @@ FLOORS = {
     "engine": 3,
     "explain": 3,
     "report": 3,
-    "explain": 3,
     "measure": 2,
     "data": 2,
     "nets": 2,
@@ -23,8 +22,8 @@ FLOORS = {
     "answers": 1,
 }
 GROUND = {
-    *("chosen", "errors", "events", "extras", "files", "looks", "recipe", "recipes", "run", "series", "task"),
-    *("trust", "types", "wishes"),
+    *("chosen", "errors", "events", "extras", "files", "looks", "measured", "recipe", "recipes", "run", "series"),
+    *("task", "trust", "types", "wishes"),
 }
 TORCH_FREE = [
     "readers",
@@ -34,6 +33,7 @@ TORCH_FREE = [
     "events",
     "files",
     "looks",
+    "measured",
     "recipe",
     "recipes",
     "run",

@@ -424,6 +424,8 @@ def test_what_is_rated_is_what_is_measured(task: str) -> None:
     rows = np.repeat(np.arange(count), weights)
     again = record.rate(outputs[rows], examples(["?"] * len(rows), pixels[rows], targets[rows]), labels, settled)
     counted, repeated = rated.under(weights[:, None].astype(np.float64)), again.under(np.ones((len(rows), 1)))
+    np.testing.assert_allclose(rated.first(weights[:, None].astype(np.float64)), counted[0][record.headline[0]])
+    assert rated.said is None if record.answer.placed else rated.said is not None and len(rated.said) == count
     for part, other in zip(counted, repeated):
         for name in part:
             np.testing.assert_allclose(part[name], other[name], rtol=1e-9, err_msg=name)

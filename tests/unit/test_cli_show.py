@@ -14,10 +14,11 @@ from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
 from foveal.cli import show
 from foveal.data import summary
 from foveal.measure import measure_label_sets, measure_values
+from foveal.measured import Measurement
 from foveal.report import Report, build_report
 from foveal.task import Examples, FileAnswer, Prediction
 from foveal.tasks import TASKS
-from foveal.types import Measurement, Reading
+from foveal.types import Reading
 
 Told = Callable[[], str]
 DATA = {

@@ -14,7 +14,8 @@ from foveal.measure.corruptions import CORRUPTIONS
 from foveal.report import Report
 from foveal.report.plots import TRAIN
 from foveal.report.robustness import levels_svg
-from foveal.report.schema import ReportCorruption, ReportLevel, ReportScore
+from foveal.report.schema_part import ReportScore
+from foveal.report.schema_robustness import ReportCorruption, ReportLevel
 from foveal.run import Run
 
 

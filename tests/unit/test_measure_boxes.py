@@ -8,8 +8,9 @@ import pytest
 
 from foveal.measure import BASELINES, ERROR_KINDS, PER_LABEL, SCORES, boxes, measure_boxes, wilson
 from foveal.measure.box_baselines import box_baselines
+from foveal.measured import Measurement, Score
 from foveal.task import Examples
-from foveal.types import Geometry, Measurement, Score
+from foveal.types import Geometry
 
 LABELS = ["cat", "dog"]
 CAT, DOG = 0, 1

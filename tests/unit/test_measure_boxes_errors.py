@@ -6,7 +6,7 @@ import pytest
 from foveal.measure import ERROR_KINDS
 from foveal.measure.box_errors import box_errors
 from foveal.measure.box_matching import judged
-from foveal.types import ErrorKind
+from foveal.measured import ErrorKind
 
 CAT, DOG = 0, 1
 TRUE = [0, 0, 10, 10, CAT, 0.0]

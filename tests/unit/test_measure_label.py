@@ -14,8 +14,8 @@ from sklearn.metrics import (
 
 from foveal.answers.label import softmax
 from foveal.measure import PER_LABEL, SCORES, measure_labels, wilson
+from foveal.measured import Measurement, Score
 from foveal.task import Examples
-from foveal.types import Measurement, Score
 
 
 def examples(targets: list[int] | np.ndarray) -> Examples:

@@ -8,8 +8,8 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 
 from foveal.answers.labels import sigmoid
 from foveal.measure import PER_LABEL, SCORES, measure_label_sets, wilson
+from foveal.measured import Measurement, Score
 from foveal.task import Examples
-from foveal.types import Measurement, Score
 
 NAN = np.nan
 

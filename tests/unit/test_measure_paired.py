@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from foveal.measure.label import rate_labels
-from foveal.measure.paired import holm, image_variance, mcnemar, paired, seeds, share_difference, welch
+from foveal.measure.paired import image_variance, mcnemar, paired, seeds, share_difference, sure, welch
 from foveal.task import Examples, Rated
 from foveal.tasks import TASKS
 
@@ -188,6 +188,6 @@ def test_the_luck_of_the_images_adds_to_that_of_the_seeds() -> None:
 
 
 def test_holm_stops_at_the_first_that_is_not_sure() -> None:
-    assert holm({"a": 0.001, "b": 0.02, "c": 0.04, "d": 0.9}) == {"a"}
-    assert holm({"a": 0.001, "b": 0.01, "c": 0.02}) == {"a", "b", "c"}
-    assert holm({}) == set()
+    assert sure({"a": 0.001, "b": 0.02, "c": 0.04, "d": 0.9}) == {"a"}
+    assert sure({"a": 0.001, "b": 0.01, "c": 0.02}) == {"a", "b", "c"}
+    assert sure({}) == set()

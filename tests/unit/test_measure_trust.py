@@ -11,8 +11,8 @@ from foveal.measure import measure_label_sets, measure_labels, wilson
 from foveal.measure.calibration import expected_calibration_error
 from foveal.measure.selective import selective
 from foveal.measure.slices import slices
+from foveal.measured import Measurement, Score
 from foveal.task import Examples
-from foveal.types import Measurement, Score
 
 
 def ece(probability: Sequence[float], right: Sequence[bool]) -> Score:

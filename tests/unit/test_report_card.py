@@ -8,7 +8,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from foveal.report import Report, model_card, write_card
-from foveal.report.schema import ReportData, ReportEpoch, ReportScore
+from foveal.report.schema import ReportData, ReportEpoch
+from foveal.report.schema_part import ReportScore
 from foveal.types import SplitName
 
 ACCURACY = ReportScore(value=0.875, low=0.81, high=0.92, level=0.95, n=160, method="wilson")

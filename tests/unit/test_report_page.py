@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foveal.measure import ERROR_KINDS, measure_boxes, measure_label_sets, measure_labels, measure_values
+from foveal.measured import Measurement
 from foveal.report import Report, build_report, write_page
 from foveal.report.page import cautions
 from foveal.report.plots import (
@@ -38,7 +39,7 @@ from foveal.report.plots import (
 from foveal.report.words import named, number
 from foveal.task import Examples
 from foveal.tasks import TASKS
-from foveal.types import Geometry, Measurement
+from foveal.types import Geometry
 
 VOID = {"meta", "img", "br", "link"}
 HOSTILE = ["<script>alert(1)</script>", "\" onmouseover='alert(2)'", "$\\frac{1}$ & {{ 7 * 7 }}\n日本"]

@@ -11,9 +11,9 @@ import pytest
 
 from foveal.errors import RunError
 from foveal.looks import Looks
+from foveal.measured import Confusion, DrawnBox, ErrorKind, Measurement, Mistake, Points, PrecisionRecall, Score
 from foveal.report import Report, build_report, reference_page, words_on_looks
 from foveal.tasks import TASKS
-from foveal.types import Confusion, DrawnBox, ErrorKind, Measurement, Mistake, Points, PrecisionRecall, Score
 
 SCORE = Score(0.75, 0.7, 0.8, 0.95, 300, "wilson")
 DATA = {

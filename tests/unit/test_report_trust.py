@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from foveal.measure import measure_labels, wilson
+from foveal.measured import Score
 from foveal.report import Report, build_report, trust_cautions, write_page
 from foveal.report.plots import FROM_LEFT, FROM_TOP, SIDE
-from foveal.report.schema import ReportBin, ReportScore
+from foveal.report.schema_part import ReportScore
+from foveal.report.schema_trust import ReportBin
 from foveal.report.trust_plots import reliability_svg, risk_coverage_svg
 from foveal.task import Examples
 from foveal.tasks import TASKS
 from foveal.trust import Slice
-from foveal.types import Score
 
 HOSTILE = '<b onmouseover="alert(1)">&'
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from foveal.errors import SourceError, WeightsError
 from foveal.extras import extra
+from foveal.measured import Score
 from foveal.recipe import InputContract
 from foveal.recipes import named_recipe, natural
 from foveal.task import Task
-from foveal.types import Dataset, Finding, Progress, Score
+from foveal.types import Dataset, Finding, Progress
 
 if TYPE_CHECKING:
     from foveal.engine.pretrained import Weights

@@ -138,7 +138,7 @@ def _groups(side: "_Side") -> np.ndarray:
 
 
 def _networks(sides: "tuple[_Side, _Side]", progress: Progress | None) -> "ComparedNetworks":
-    from foveal.measure.paired import holm, paired
+    from foveal.measure.paired import paired, sure
     from foveal.report.compared import ComparedLabel, ComparedNetworks, ComparedScore, networks_in_words, verdict
 
     first, second = (side.run for side in sides)
@@ -153,7 +153,7 @@ def _networks(sides: "tuple[_Side, _Side]", progress: Progress | None) -> "Compa
     label_score = next(iter(columns), None)
     rows = dict(zip(sides[0].dataset.labels, columns.get(label_score or "", [])))
     labels = {name: one for name, one in rows.items() if one is not None}
-    sure = holm({name: one.p for name, one in labels.items()})
+    differing = sure({name: one.p for name, one in labels.items()})
     alike = np.array_equal(said[0][0], said[1][0]) and sides[0].dataset.labels == sides[1].dataset.labels
     decides = scores[headline[0]]
     better = verdict(headline[0], decides)
@@ -168,7 +168,7 @@ def _networks(sides: "tuple[_Side, _Side]", progress: Progress | None) -> "Compa
         scores={name: ComparedScore.of(one) for name, one in scores.items()},
         label_score=label_score,
         per_label={
-            name: ComparedLabel(**ComparedScore.of(one).model_dump(), differs=name in sure)
+            name: ComparedLabel(**ComparedScore.of(one).model_dump(), differs=name in differing)
             for name, one in labels.items()
         },
         differ=better is not None,

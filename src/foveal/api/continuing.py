@@ -10,10 +10,11 @@ from foveal.api.looking import look, relabelled, task_and_data
 from foveal.api.measuring import examples
 from foveal.errors import FovealError, RecipeError, RunError
 from foveal.extras import extra
+from foveal.measured import Measurement
 from foveal.recipe import Recipe
 from foveal.run import Run
 from foveal.task import Task
-from foveal.types import Dataset, Measurement, Progress, Reading
+from foveal.types import Dataset, Progress, Reading
 
 if TYPE_CHECKING:
     from torch import nn

@@ -73,29 +73,14 @@ def curve(
         FovealError: otherwise as `train`.
     """
     began = time.monotonic()
-    asked = {"shares": shares, "repeats": repeats, "reach": reach, "minutes": minutes, "task": task, "net": net}
-    asked |= {"reading": reading, "recipe": recipe, "pretrained": pretrained, "accept_licence": accept_licence}
-    path = begin_curve(source, **asked, out=out, device=device, progress=progress, **changes)
+    how = {"pretrained": pretrained, "accept_licence": accept_licence, "device": device, "progress": progress}
+    asked = Asked(source, task, reading, recipe, minutes, net, **how, changes=changes)
+    path = begin_curve(asked, shares=shares, repeats=repeats, reach=reach, out=out)
     return resume_curve(path, progress=progress, began=began)
 
 
 def begin_curve(
-    source: "str | Path | Source | Dataset",
-    *,
-    shares: Sequence[float],
-    repeats: int,
-    reach: float | None,
-    minutes: float | None,
-    task: str = "auto",
-    reading: Reading | None = None,
-    recipe: str | Recipe | None = None,
-    net: Any = None,
-    pretrained: bool | None = None,
-    accept_licence: bool = False,
-    out: str | Path | None = None,
-    device: str = "auto",
-    progress: Progress | None = None,
-    **changes: Any,
+    asked: Asked, *, shares: Sequence[float], repeats: int, reach: float | None, out: str | Path | None = None
 ) -> Path:
     """The folder of a new curve, with its recipe and its division of the images; nothing is trained yet.
 
@@ -106,15 +91,16 @@ def begin_curve(
         from foveal.engine.team import join
 
     refuse_taken(out)
-    shares = _checked(shares, repeats, net)
+    shares = _checked(shares, repeats, asked.net)
     if join().size > 1:
         raise RecipeError("A curve is measured by one process.", remedy="Leave out torchrun.")
-    dataset = source if isinstance(source, Dataset) else look(source, task=task, reading=reading, progress=progress)
+    dataset, minutes, changes = asked.source, asked.minutes, dict(asked.changes)
+    if not isinstance(dataset, Dataset):
+        dataset = look(dataset, task=asked.task, reading=asked.reading, progress=asked.progress)
     if minutes is not None and "validation" not in dataset.given:
         changes.setdefault("validation", min(HELD_OUT, MOST_HELD_OUT / len(dataset)))
     each = USED * minutes / (repeats * sum(shares)) if minutes is not None else None
-    how = {"pretrained": pretrained, "accept_licence": accept_licence, "device": device, "progress": progress}
-    at = prepare(Asked(dataset, recipe=recipe, minutes=each, net=net, **how, changes=changes))
+    at = prepare(replace(asked, source=dataset, minutes=each, changes=changes))
     own = at.ready.recipe.changed(keep="last", patience=None, validate_every=NEVER, pace=())
     at = replace(at, ready=replace(at.ready, recipe=own))
     path = Path(out) if out is not None else free_run_path(Path("runs"), f"{dataset.source.name}-curve")

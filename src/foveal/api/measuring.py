@@ -1,7 +1,7 @@
 """Measuring a run on its test images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ import numpy as np
 from foveal.api.looking import task_and_data
 from foveal.api.settling import check_wish, settle_again
 from foveal.extras import extra
+from foveal.measured import Measurement, Mistake
 from foveal.recipe import InputContract
 from foveal.run import Run
 from foveal.task import Examples, PixelRows, Task
-from foveal.types import Dataset, Measurement, Progress
+from foveal.types import Dataset, Progress, SplitName
 from foveal.wishes import wish_of
 
 if TYPE_CHECKING:
@@ -24,11 +25,30 @@ if TYPE_CHECKING:
     from foveal.measure.corruptions import Corrupted
     from foveal.measure.robustness import Robustness
     from foveal.measure.shifts import Shifted
+    from foveal.nets.layers import Network
     from foveal.report import Report
 
-__all__ = ["answers", "evaluate", "examples", "report_of", "without_twins"]
+__all__ = ["answers", "evaluate", "examples", "report_of"]
 
 THUMBNAIL_SIDE, SCENE_SIDE = 128, 400  # pixels; the larger one where boxes are drawn over it
+
+PARTS: tuple[SplitName, SplitName] = ("test", "train")
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A finished run with what measuring it needs.
+
+    Args:
+        array: pixels of the dataset.
+    """
+
+    run: Run
+    task: Task
+    dataset: Dataset
+    array: np.ndarray
+    network: "Network"
+    device: "Device"
 
 
 def evaluate(
@@ -59,35 +79,28 @@ def evaluate(
     wish = wish_of(at, coverage, risk)
     with extra("train"):
         from foveal.data import summary
-        from foveal.data.cache import pixels
-        from foveal.engine.devices import choose_device
-        from foveal.engine.predictor import trained_network
-        from foveal.report import build_report, write_card, write_page
+        from foveal.report import build_report
 
     run = Run.open(run)
-    record, dataset = task_and_data(run, progress)
-    check_wish(wish, record, dataset)
-    device = choose_device()
-    network = trained_network(run, record, device, net)
-    array = pixels(dataset, record.reader, run.recipe.input, progress=progress)
+    task, dataset = task_and_data(run, progress)
+    check_wish(wish, task, dataset)
+    there = _opened(run, task, dataset, net, progress)
     if wish is not None:
-        settle_again(run, wish, record, dataset, array, network, device)
+        settle_again(run, wish, task, dataset, there.array, there.network, there.device)
     looks = run.count_look(verb)
-    rows = dataset.rows("test")
-    outputs = _outputs(run, network, dataset, array, rows, device)
-    places = record, run.recipe.input
-    test, learned = (examples(dataset, array, dataset.rows(split), *places) for split in ("test", "train"))
-    measurement = record.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
-    measurement = _with_parts(measurement, run, record, dataset, rows, outputs, test)
+    outputs = _outputs(there, dataset.rows("test"))
+    test, learned = (examples(dataset, there.array, dataset.rows(name), task, run.recipe.input) for name in PARTS)
+    measurement = task.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
+    measurement = _with_parts(measurement, there, outputs, test)
     build = partial(
         build_report,
         measurement,
-        task=record,
+        task=task,
         looks=looks,
         recipe=run.recipe.model_dump(mode="json"),
-        data=summary(dataset, record),
+        data=summary(dataset, task),
         settled=_told(run.settled),
-        without_twins=without_twins(dataset, outputs, run, *places, array),
+        without_twins=_without_twins(there, outputs),
         environment=run.info["environment"],
         history=run.history(),
         all_looks=run.all_looks(),
@@ -95,42 +108,55 @@ def evaluate(
     report = build()
     if robustness:
         report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
-        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
-        report = build(robustness=worse)
+        report = build(robustness=_robustness(there, outputs, test, progress))
     report.write(run.report)
     on_report(report)
-    write_card(report, run.report / "README.md", pipeline=record.pipeline, weights=run.info.get("weights"))
-    row_of = {dataset.files[row]: row for row in rows} if measurement.mistakes else {}
-    thumbnails = {
-        mistake.file: _thumbnail(dataset, record, array, run.recipe.input, row_of[mistake.file])
-        for mistake in measurement.mistakes
-    }
-    write_page(report, thumbnails, run.report / "report.html")
+    _write_pages(report, there, measurement.mistakes)
     return report
 
 
-def _with_parts(
-    measurement: Measurement,
-    run: Run,
-    task: Task,
-    dataset: Dataset,
-    rows: np.ndarray,
-    outputs: np.ndarray,
-    test: Examples,
-) -> Measurement:
+def _opened(run: Run, task: Task, dataset: Dataset, net: "nn.Module | None", progress: Progress | None) -> _Opened:
+    """
+    Raises:
+        RunError: training has not finished.
+    """
+    with extra("train"):
+        from foveal.data.cache import pixels
+        from foveal.engine.devices import choose_device
+        from foveal.engine.predictor import trained_network
+
+    device = choose_device()
+    network = trained_network(run, task, device, net)
+    array = pixels(dataset, task.reader, run.recipe.input, progress=progress)
+    return _Opened(run, task, dataset, array, network, device)
+
+
+def _write_pages(report: "Report", there: _Opened, mistakes: Sequence[Mistake]) -> None:
+    """README.md and report.html, beside report.json."""
+    from foveal.report import write_card, write_page
+
+    run, dataset = there.run, there.dataset
+    write_card(report, run.report / "README.md", pipeline=there.task.pipeline, weights=run.info.get("weights"))
+    row_of = {dataset.files[row]: row for row in dataset.rows("test")} if mistakes else {}
+    thumbnails = {mistake.file: _thumbnail(there, row_of[mistake.file]) for mistake in mistakes}
+    write_page(report, thumbnails, run.report / "report.html")
+
+
+def _with_parts(measurement: Measurement, there: _Opened, outputs: np.ndarray, test: Examples) -> Measurement:
     """The measurement with the first score on parts of the test images, and the share of them that looks unlike the
     training images."""
     from foveal.measure.intervals import wilson
     from foveal.measure.slices import slices
     from foveal.readers.familiarity import strangeness
 
-    settled, name = run.settled, next((name for name in task.headline if name in measurement.scores), None)
-    strange = strangeness(test.pixels, settled) if len(rows) else None
+    run, task, dataset, rows = there.run, there.task, there.dataset, there.dataset.rows("test")
+    name = next((name for name in task.headline if name in measurement.scores), None)
+    strange = strangeness(test.pixels, run.settled) if len(rows) else None
     share = None if strange is None else wilson(int((strange > 1).sum()), len(strange))
     if name is None:
         return replace(measurement, unlike=share)
     at = name, measurement.scores[name], dataset.sizes[rows], _groups(dataset, rows)
-    parts = slices(task.measure, outputs, test, dataset.labels, run.recipe.seed, settled, *at)
+    parts = slices(task.measure, outputs, test, dataset.labels, run.recipe.seed, run.settled, *at)
     return replace(measurement, slices=parts, unlike=share)
 
 
@@ -150,24 +176,22 @@ def _told(settled: dict[str, Any]) -> dict[str, Any]:
     return settled if look is None else {**settled, "look": {name: look[name] for name in ("level", "threshold", "n")}}
 
 
-def without_twins(
-    dataset: Dataset, outputs: np.ndarray, run: Run, task: Task, contract: InputContract, array: np.ndarray
-) -> dict[str, Any] | None:
+def _without_twins(there: _Opened, outputs: np.ndarray) -> dict[str, Any] | None:
     """The scores without the test images that have a twin in train or validation, as the report has them; None where
     none has one, or none is left. A network that knows those by heart looks better than it is.
 
     Args:
         outputs: for all test images.
-        array: pixels of the dataset.
     """
     from foveal.data.linking import rows_with_twins
 
+    run, task, dataset = there.run, there.task, there.dataset
     rows, known = dataset.rows("test"), np.flatnonzero(np.isin(dataset.splits, ("train", "validation")))
     left = ~rows_with_twins(dataset.twins, len(dataset), rows, known)
     if left.all() or not left.any():
         return None
     # Without training images there are no baselines: they take longer than all else.
-    test, none = (examples(dataset, array, part, task, contract) for part in (rows[left], rows[:0]))
+    test, none = (examples(dataset, there.array, part, task, run.recipe.input) for part in (rows[left], rows[:0]))
     measured = task.measure(outputs[left], test, none, dataset.labels, run.recipe.seed, run.settled)
     scores = {name: asdict(score) for name, score in measured.scores.items()}
     return {"images": int(left.sum()), "left_out": int((~left).sum()), "scores": scores}
@@ -211,27 +235,19 @@ def answers(
     Raises:
         RunError: training has not finished.
     """
-    with extra("train"):
-        from foveal.data.cache import pixels
-        from foveal.engine.devices import choose_device
-        from foveal.engine.predictor import trained_network
-
-    device = choose_device()
-    network = trained_network(run, task, device, net)
-    array = pixels(dataset, task.reader, run.recipe.input, progress=progress)
-    return _outputs(run, network, dataset, array, rows, device), examples(dataset, array, rows, task, run.recipe.input)
+    there = _opened(run, task, dataset, net, progress)
+    return _outputs(there, rows), examples(dataset, there.array, rows, task, run.recipe.input)
 
 
-def _outputs(
-    run: Run, network: Any, dataset: Dataset, array: np.ndarray, rows: np.ndarray, device: "Device"
-) -> np.ndarray:
+def _outputs(there: _Opened, rows: np.ndarray) -> np.ndarray:
     from foveal.engine.infer import infer
     from foveal.engine.probe import outputs_from
     from foveal.engine.steps import pixels_key
 
-    if run.recipe.epochs == 0 and not run.recipe.mirror_test:
-        return outputs_from(network, array, pixels_key(dataset, run.recipe.input), rows, device)
-    return infer(network, array, rows, device.torch)
+    recipe = there.run.recipe
+    if recipe.epochs == 0 and not recipe.mirror_test:
+        return outputs_from(there.network, there.array, pixels_key(there.dataset, recipe.input), rows, there.device)
+    return infer(there.network, there.array, rows, there.device.torch)
 
 
 def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, contract: InputContract) -> Examples:
@@ -245,19 +261,11 @@ def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, 
     return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps)
 
 
-def _robustness(
-    network: "nn.Module",
-    device: "Device",
-    outputs: np.ndarray,
-    test: Examples,
-    task: Task,
-    labels: Sequence[str],
-    run: Run,
-    progress: Progress | None,
-) -> "Robustness | None":
+def _robustness(there: _Opened, outputs: np.ndarray, test: Examples, progress: Progress | None) -> "Robustness | None":
     from foveal.engine.infer import infer
     from foveal.measure.robustness import MOST_IMAGES, measure_robustness, passes
 
+    run, task = there.run, there.task
     images = min(MOST_IMAGES, len(test.files))
     done, total = 0, images * passes(task, *test.pixels.shape[1:3])
 
@@ -268,16 +276,17 @@ def _robustness(
             progress("answering for worse images", done, total)
 
     def answer(worse: "Corrupted | Shifted") -> np.ndarray:
-        return infer(network, worse, np.arange(len(worse)), device.torch, tick)
+        return infer(there.network, worse, np.arange(len(worse)), there.device.torch, tick)
 
-    return measure_robustness(task, answer, outputs, test, labels, run.recipe.seed, run.settled)
+    return measure_robustness(task, answer, outputs, test, there.dataset.labels, run.recipe.seed, run.settled)
 
 
-def _thumbnail(dataset: Dataset, task: Task, array: np.ndarray, contract: InputContract, row: int) -> np.ndarray:
+def _thumbnail(there: _Opened, row: int) -> np.ndarray:
     """The whole image, small: from the pixels, where they are all of it, so that the source stays closed (to list an
     archive of 60,000 files again takes most of a second), otherwise from its file."""
+    task, dataset, contract = there.task, there.dataset, there.run.recipe.input
     whole = (*dataset.sizes[row], dataset.channels) == (contract.height, contract.width, contract.channels)
-    image = array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
+    image = there.array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
     scale = min(1.0, (SCENE_SIDE if task.answer.placed else THUMBNAIL_SIDE) / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")

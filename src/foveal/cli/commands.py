@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from foveal.cli.inside import EXPLAIN, explain
-from foveal.cli.loading import uncollected as _uncollected
+from foveal.cli.loading import uncollected
+from foveal.cli.looking import LOOK, look
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
@@ -26,6 +27,7 @@ from foveal.cli.options import (
     PATH,
     PATTERN,
     PRETRAINED,
+    RECIPE,
     RISK,
     RUN,
     SAVE_EVERY,
@@ -34,19 +36,38 @@ from foveal.cli.options import (
     SPLIT,
     TARGET,
     TASK,
-    TOGETHER,
     WEIGHTS,
+    changes_of,
     completed,
     examples,
+    option,
     reading_of,
-    settings_of,
 )
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
 __all__ = ["app"]
 
 INTERRUPTED = 130
+START_HELP = "Go on from a finished run with these images: its network and labels, and new ones after them."
+START = Annotated[Path | None, option("--from", "RUN", START_HELP)]
+VALIDATION_HELP = "Share of the non-test images held out for validation."
+VALIDATION = Annotated[float | None, option("--validation", "F", VALIDATION_HELP)]
+SEED_HELP = "Of split, initial weights, order, augmentation and dropout."
+PATIENCE_HELP = "Stop after so many epochs without a better one on validation."
+REPEATS_HELP = (
+    "Train N times, with the seeds SEED, SEED + 1, … and the same division of the images, and say how far the seed "
+    "moves the scores; each takes its own time (and its own --minutes)."
+)
+REPEATS = Annotated[int | None, option("--repeats", "N", REPEATS_HELP, min=2)]
+ROBUSTNESS_HELP = (
+    "Measure, too, what images that are blurred, noisy, turned, hidden in part or shifted do to the first score."
+)
 BOXES = "Boxes"
+DRAW_HELP = "Draw the boxes into copies of the images, in this folder."
+WRITE_HELP = "Write the boxes as annotations, into this folder; or into one file, NAME.json or NAME.jsonl."
+FORMS = ("coco", "yolo", "voc", "json")
+FORM_HELP = "Of the annotations: coco, yolo, voc, or json (a line an image)."
+OUTPUTS_HELP = "What the output layer gives: the number of classes."
 
 app = typer.Typer(
     name="foveal",
@@ -75,88 +96,7 @@ def _root(
 ) -> None: ...
 
 
-@app.command(
-    epilog=examples(
-        "foveal look photos/",
-        "foveal look photos.zip --json",
-        "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
-        "foveal look photos/ --augment sheet.png",
-        "foveal look photos/ --suspects --minutes 2",
-        "foveal look photos/ --shortcuts",
-        "foveal look xrays/ --group-pattern '(?P<patient>p[0-9]+)_' --fix moves.csv",
-    )
-)
-def look(
-    source: SOURCE = "digits",
-    task: TASK = "auto",
-    target: TARGET = None,
-    path_column: PATH = None,
-    split_column: SPLIT = None,
-    group_column: GROUP = None,
-    target_pattern: PATTERN = None,
-    group_pattern: GROUP_PATTERN = None,
-    group_level: GROUP_LEVEL = None,
-    decisions: DECISIONS = None,
-    augment: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Draw some images as training would change them, into this PNG file."),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The recipe whose augmentation --augment shows.")
-    ] = None,
-    fix: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write what could be left out or grouped into this new table, to edit and to give to --decisions.",
-            rich_help_panel=TOGETHER,
-        ),
-    ] = None,
-    settings: SETTINGS = None,
-    suspects: Annotated[
-        bool, typer.Option("--suspects", help="Find labels that look wrong, by networks that learn from the others.")
-    ] = False,
-    shortcuts: Annotated[
-        bool,
-        typer.Option("--shortcuts", help="Say how well the border, the colours or the file alone tell the label."),
-    ] = False,
-    minutes: Annotated[float, typer.Option(metavar="M", help="For --suspects.")] = 1.0,
-    as_json: JSON = False,
-) -> None:
-    """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, the split."""
-    from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
-    from foveal.cli import show
-    from foveal.cli.show_checks import show_checks, with_checks
-    from foveal.data import summary, write_proposal
-    from foveal.errors import SplitError
-    from foveal.tasks import named_task
-
-    columns = target, path_column, split_column, group_column, target_pattern
-    reading = reading_of(*columns, group_pattern, group_level)
-    with show.working(f"looking at {source}") as progress:
-        dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
-        if augment:
-            contact_sheet(dataset, augment, recipe=recipe, **settings_of(settings or []))
-        hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
-        with _uncollected():
-            judged = check_labels(dataset, minutes=minutes, progress=progress) if suspects else None
-    if augment:
-        show.err.print(f"wrote {augment}: a row an image, the first as it is, then as training sees it", soft_wrap=True)
-    if fix:
-        rows = write_proposal(dataset, fix)
-        how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
-        show.err.print(f"wrote {fix}: {rows:,} proposals; {how}", soft_wrap=True)
-    note = ""
-    try:
-        dataset = propose_split(dataset)
-    except SplitError as error:
-        note = str(error)
-    data = summary(dataset, named_task(dataset.task))
-    if as_json:
-        show.json_object(with_checks(data, hidden, judged))
-        return
-    show.data(data, dataset, note)
-    show_checks(hidden, judged)
+app.command(epilog=LOOK)(look)
 
 
 @app.command(
@@ -183,55 +123,24 @@ def train(
     group_pattern: GROUP_PATTERN = None,
     group_level: GROUP_LEVEL = None,
     decisions: DECISIONS = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A named recipe (default, pretrained, detection, detection-pretrained, cookbook, cookbook-dropout) or "
-            "the recipe.json of a run.",
-            autocompletion=completed(
-                "default", "pretrained", "detection", "detection-pretrained", "cookbook", "cookbook-dropout"
-            ),
-        ),
-    ] = None,
+    recipe: RECIPE = None,
     minutes: MINUTES = None,
     net: NET = None,
     pretrained: PRETRAINED = None,
     weights: WEIGHTS = None,
     accept_licence: ACCEPT_LICENCE = False,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="RUN",
-            help="Go on from a finished run with these images: its network and labels, and new ones after them.",
-        ),
-    ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the training images, such as 1.5.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    validation: Annotated[
-        float | None, typer.Option(metavar="F", help="Share of the non-test images held out for validation.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of split, initial weights, order, augmentation and dropout.")
-    ] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without a better one on validation.")
-    ] = None,
+    start: START = None,
+    epochs: Annotated[float | None, option("--epochs", None, "Passes over the training images, such as 1.5.")] = None,
+    batch_size: Annotated[int | None, option("--batch-size", None, "Images a step.")] = None,
+    validation: VALIDATION = None,
+    seed: Annotated[int | None, option("--seed", None, SEED_HELP)] = None,
+    patience: Annotated[int | None, option("--patience", None, PATIENCE_HELP)] = None,
     settings: SETTINGS = None,
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
-    repeats: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=2,
-            help="Train N times, with the seeds SEED, SEED + 1, … and the same division of the images, and say how far "
-            "the seed moves the scores; each takes its own time (and its own --minutes).",
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="The run's folder; runs/NAME-N unless said.")] = None,
+    repeats: REPEATS = None,
+    out: Annotated[Path | None, option("--out", "RUN", "The run's folder; runs/NAME-N unless said.")] = None,
     device: DEVICE = None,
     save_every: SAVE_EVERY = 30.0,
     as_json: JSON = False,
@@ -241,17 +150,16 @@ def train(
     from foveal.cli import BEGAN, show
     from foveal.cli.several import train_series
 
-    flags = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
-    flags["weights"] = str(weights) if weights else None
-    changes = {name: value for name, value in flags.items() if value is not None} | settings_of(settings or [])
+    fields = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     columns = target, path_column, split_column, group_column, target_pattern
     reading = reading_of(*columns, group_pattern, group_level)
-    begin = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "decisions": decisions}
-    places = {"out": out, "device": device or "auto", "save_every": save_every}
-    places |= {"at": at or (), "coverage": coverage, "risk": risk}
-    with _uncollected(), show.working(f"looking at {source}") as progress:
-        options = {"recipe": recipe, "minutes": minutes, "net": net, "progress": progress, "began": BEGAN}
-        asked = {"task": task, "reading": reading, **begin, **options, **places, **changes}
+    asked = {"task": task, "reading": reading, "decisions": decisions, "recipe": recipe, "minutes": minutes, "net": net}
+    asked |= {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "began": BEGAN}
+    asked |= {"at": at or (), "coverage": coverage, "risk": risk}
+    asked |= {"out": out, "device": device or "auto", "save_every": save_every}
+    asked |= changes_of(settings, weights, **fields)
+    with uncollected(), show.working(f"looking at {source}") as progress:
+        asked["progress"] = progress
         series, events = begin_repeats(source, repeats, **asked) if repeats else (None, training(source, **asked))
     if series is None:
         _train(events, as_json)
@@ -267,7 +175,7 @@ def train(
 )
 def plan(
     source: SOURCE = "digits",
-    minutes: Annotated[float, typer.Option(metavar="M", help="From the start of the command to its result.")] = 1.0,
+    minutes: Annotated[float, option("--minutes", "M", "From the start of the command to its result.")] = 1.0,
     task: TASK = "auto",
     target: TARGET = None,
     path_column: PATH = None,
@@ -291,12 +199,11 @@ def plan(
 
     columns = target, path_column, split_column, group_column, target_pattern
     reading = reading_of(*columns, group_pattern, group_level)
-    options = {"minutes": minutes, "task": task, "net": net, "device": device or "auto", "began": BEGAN}
-    begin: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "reading": reading}
-    begin["decisions"] = decisions
-    changes: dict[str, Any] = ({"weights": str(weights)} if weights else {}) | settings_of(settings or [])
-    with _uncollected(), show.working(f"looking at {source}") as progress:
-        planned = plan(source, progress=progress, **begin, **options, **changes)
+    asked: dict[str, Any] = {"minutes": minutes, "task": task, "reading": reading, "decisions": decisions, "net": net}
+    asked |= {"pretrained": pretrained, "accept_licence": accept_licence, "device": device or "auto", "began": BEGAN}
+    asked |= changes_of(settings, weights)
+    with uncollected(), show.working(f"looking at {source}") as progress:
+        planned = plan(source, progress=progress, **asked)
     show.json_object(planned.as_dict()) if as_json else show.plan(planned)
 
 
@@ -320,7 +227,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
         series = Series.open(run)
         train_series(series, trainings(series, device=device, save_every=save_every), as_json)
         return
-    with _uncollected(), show.working(f"opening {run}") as progress:
+    with uncollected(), show.working(f"opening {run}") as progress:
         events = resuming(run, device=device, save_every=save_every, progress=progress)
     _train(events, as_json)
 
@@ -338,14 +245,7 @@ def evaluate(
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
-    robustness: Annotated[
-        bool,
-        typer.Option(
-            "--robustness",
-            help="Measure, too, what images that are blurred, noisy, turned, hidden in part or shifted do to the first "
-            "score.",
-        ),
-    ] = False,
+    robustness: Annotated[bool, option("--robustness", None, ROBUSTNESS_HELP)] = False,
     as_json: JSON = False,
 ) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
@@ -378,31 +278,10 @@ def predict(
     run: RUN,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
     device: DEVICE = None,
-    draw: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Draw the boxes into copies of the images, in this folder.", rich_help_panel=BOXES
-        ),
-    ] = None,
-    write: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Write the boxes as annotations, into this folder; or into one file, NAME.json or NAME.jsonl.",
-            rich_help_panel=BOXES,
-        ),
-    ] = None,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORM",
-            help="Of the annotations: coco, yolo, voc, or json (a line an image).",
-            autocompletion=completed("coco", "yolo", "voc", "json"),
-            rich_help_panel=BOXES,
-        ),
-    ] = "coco",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    draw: Annotated[Path | None, option("--draw", "DIR", DRAW_HELP, BOXES)] = None,
+    write: Annotated[Path | None, option("--write", "PATH", WRITE_HELP, BOXES)] = None,
+    form: Annotated[str, option("--format", "FORM", FORM_HELP, BOXES, names=FORMS)] = "coco",
+    as_json: Annotated[bool, option("--json", None, "Print one JSON object a line.")] = False,
 ) -> None:
     """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""
     from foveal.api import predict
@@ -412,7 +291,7 @@ def predict(
     answered, failed, stopped = 0, 0, False
     try:
         with show.predicting() as progress:
-            with _uncollected():
+            with uncollected():
                 options = {"device": device or "auto", "progress": progress}
                 places = Places(draw, write, form) if draw or write else None
                 answers = (
@@ -428,7 +307,7 @@ def predict(
     show.answered(answered, failed, stopped=stopped)
     for place in (draw, write):
         if place and place.exists():
-            show.err.print(f"wrote {place}", soft_wrap=True)
+            show.wrote(place)
     if stopped or failed:
         raise typer.Exit(INTERRUPTED if stopped else 1)
 
@@ -445,8 +324,8 @@ def describe(
         str,
         typer.Argument(metavar="NET", help=f"A line, or {', '.join(NETS)}.", autocompletion=completed(*NETS)),
     ] = "cookbook",
-    size: Annotated[str, typer.Option("--input", metavar="HxWxC", help="Height, width, channels.")] = "32x32x3",
-    outputs: Annotated[int, typer.Option(min=1, help="What the output layer gives: the number of classes.")] = 10,
+    size: Annotated[str, option("--input", "HxWxC", "Height, width, channels.")] = "32x32x3",
+    outputs: Annotated[int, option("--outputs", None, OUTPUTS_HELP, min=1)] = 10,
     task: TASK = "auto",
     as_json: JSON = False,
 ) -> None:
@@ -462,12 +341,13 @@ def _train(events: Any, as_json: bool) -> None:
     """Show the events, let Ctrl-C stop between two steps, then evaluate what was trained."""
     from foveal.api import before_after, report_of
     from foveal.cli import follower, show
+    from foveal.cli.show_training import following, training
 
     if follower():
-        if not show.following(events):
+        if not following(events):
             raise typer.Exit(INTERRUPTED)
         return
-    run = show.training(events)
+    run = training(events)
     if run is None:
         raise typer.Exit(INTERRUPTED)
     report = _measured(report_of, run, "measuring on the test images", as_json)
@@ -485,7 +365,7 @@ def _measured(measure: Callable[..., Any], run: Path, message: str, as_json: boo
     """The report; its scores are shown as soon as they are known, before the page is drawn."""
     from foveal.cli import show
 
-    with _uncollected(), ExitStack() as waiting:
+    with uncollected(), ExitStack() as waiting:
         progress = waiting.enter_context(show.working(message))
 
         def told(report: Any) -> None:

@@ -1,7 +1,7 @@
 """The arguments and options that several commands share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,10 +36,10 @@ __all__ = [
     "TASK",
     "TOGETHER",
     "WEIGHTS",
-    "completed",
+    "changes_of",
     "examples",
+    "option",
     "reading_of",
-    "settings_of",
 ]
 
 
@@ -48,24 +48,37 @@ def completed(*names: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
+def option(
+    flag: str, metavar: str | None, text: str, panel: str | None = None, *, names: Sequence[str] = (), **more: Any
+) -> Any:
+    """An option as all of them are declared.
+
+    Args:
+        text: its help.
+        panel: the part of the help that it stands in.
+        names: what Tab completes.
+        more: as `typer.Option` takes it.
+    """
+    completion = completed(*names) if names else None
+    return typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, autocompletion=completion, **more)
+
+
 def examples(*commands: str) -> str:
     return "\n\n".join(["Examples:", *(f"  [bold]{command}[/bold]" for command in commands)])
 
 
-NOT_SET = {"net", "task", "recipe", "minutes", "out", "device", "source", "progress", "save_every", "began"} | {
-    "at",
-    "coverage",
-    "risk",
-    "reading",
-    "pretrained",
-    "accept_licence",
-    "decisions",
-    "start",
-    "shares",
-    "repeats",
-    "reach",
+NOT_SET = {
+    *("source", "task", "reading", "decisions", "recipe", "minutes", "net", "pretrained", "accept_licence", "start"),
+    *("at", "coverage", "risk", "repeats", "shares", "reach", "out", "device", "save_every", "progress", "began"),
 }
 NETS = ("cookbook", "lenet5", "vgg-small", "resnet9", "detector", "ssdlite")
+RECIPES = ("default", "pretrained", "detection", "detection-pretrained", "cookbook", "cookbook-dropout")
+TASKS = ("classification", "regression", "multilabel", "detection")
+TABLE = "Tables and file names"
+TOGETHER = "What stays together, and what is left out"
+BEGIN = "Pretrained weights"
+DECIDING = "Operating point, chosen on the validation images"
+
 SOURCE = Annotated[
     str,
     typer.Argument(
@@ -76,163 +89,60 @@ SOURCE = Annotated[
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
-TASK = Annotated[
-    str,
-    typer.Option(
-        "--task",
-        metavar="TASK",
-        help="What to learn: classification, regression, multilabel or detection; told by how targets are written "
-        "unless said.",
-        autocompletion=completed("auto", "classification", "regression", "multilabel", "detection"),
-    ),
-]
-TABLE = "Tables and file names"
-TARGET = Annotated[
-    list[str] | None,
-    typer.Option("--target", metavar="COLUMN", help="The column to learn; may be repeated.", rich_help_panel=TABLE),
-]
-PATH = Annotated[
-    str | None,
-    typer.Option("--path-column", metavar="COLUMN", help="The column that names the files.", rich_help_panel=TABLE),
-]
-SPLIT = Annotated[
-    str | None,
-    typer.Option("--split-column", metavar="COLUMN", help="The column that names the split.", rich_help_panel=TABLE),
-]
-GROUP = Annotated[
-    str | None,
-    typer.Option(
-        "--group-column",
-        metavar="COLUMN",
-        help="What must not be parted by a split: a patient, a camera.",
-        rich_help_panel=TABLE,
-    ),
-]
-PATTERN = Annotated[
-    str | None,
-    typer.Option(
-        "--target-pattern",
-        metavar="REGEX",
-        help="Find the target in the names of the files: ^(?P<age>[0-9]+)_",
-        rich_help_panel=TABLE,
-    ),
-]
-TOGETHER = "What stays together, and what is left out"
-GROUP_PATTERN = Annotated[
-    str | None,
-    typer.Option(
-        "--group-pattern",
-        metavar="REGEX",
-        help="Find what must not be parted by a split in the paths of the files: (?P<patient>p[0-9]+)_",
-        rich_help_panel=TOGETHER,
-    ),
-]
-GROUP_LEVEL = Annotated[
-    int | None,
-    typer.Option(
-        "--group-level",
-        metavar="N",
-        min=1,
-        help="Or the folder that must not be parted, counted from the top of the path, from 1.",
-        rich_help_panel=TOGETHER,
-    ),
-]
-DECISIONS = Annotated[
-    Path | None,
-    typer.Option(
-        "--decisions",
-        metavar="FILE",
-        help="A table of what to leave out (exclude), to keep together (group) or to take as it is (keep), as "
-        "foveal look --fix FILE proposes one.",
-        rich_help_panel=TOGETHER,
-    ),
-]
-NET = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LINE",
-        help=f"The network in one line, {', '.join(NETS)}, or a backbone such as timm/mobilenetv2_100.",
-        autocompletion=completed(*NETS, "timm/"),
-    ),
-]
-SETTINGS = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="Change any other field of the recipe, such as input.height=96; may be repeated.",
-    ),
-]
-BEGIN = "Pretrained weights"
+JSON = Annotated[bool, option("--json", None, "Print one JSON object on stdout instead of tables.")]
+TASK_HELP = f"What to learn: {', '.join(TASKS[:-1])} or {TASKS[-1]}; told by how targets are written unless said."
+TASK = Annotated[str, option("--task", "TASK", TASK_HELP, names=("auto", *TASKS))]
+DEVICE_HELP = "cpu, cuda, cuda:1, mps; the best one there unless said."
+DEVICE = Annotated[str | None, option("--device", "NAME", DEVICE_HELP, names=("cpu", "cuda", "mps"))]
+SAVE_EVERY = Annotated[float, option("--save-every", "SECONDS", "Time between checkpoints within an epoch.", min=0)]
+
+TARGET = Annotated[list[str] | None, option("--target", "COLUMN", "The column to learn; may be repeated.", TABLE)]
+PATH = Annotated[str | None, option("--path-column", "COLUMN", "The column that names the files.", TABLE)]
+SPLIT = Annotated[str | None, option("--split-column", "COLUMN", "The column that names the split.", TABLE)]
+GROUP_HELP = "What must not be parted by a split: a patient, a camera."
+GROUP = Annotated[str | None, option("--group-column", "COLUMN", GROUP_HELP, TABLE)]
+PATTERN_HELP = "Find the target in the names of the files: ^(?P<age>[0-9]+)_"
+PATTERN = Annotated[str | None, option("--target-pattern", "REGEX", PATTERN_HELP, TABLE)]
+
+GROUP_PATTERN_HELP = "Find what must not be parted by a split in the paths of the files: (?P<patient>p[0-9]+)_"
+GROUP_PATTERN = Annotated[str | None, option("--group-pattern", "REGEX", GROUP_PATTERN_HELP, TOGETHER)]
+GROUP_LEVEL_HELP = "Or the folder that must not be parted, counted from the top of the path, from 1."
+GROUP_LEVEL = Annotated[int | None, option("--group-level", "N", GROUP_LEVEL_HELP, TOGETHER, min=1)]
+DECISIONS_HELP = (
+    "A table of what to leave out (exclude), to keep together (group) or to take as it is (keep), as "
+    "foveal look --fix FILE proposes one."
+)
+DECISIONS = Annotated[Path | None, option("--decisions", "FILE", DECISIONS_HELP, TOGETHER)]
+
+RECIPE_HELP = f"A named recipe ({', '.join(RECIPES)}) or the recipe.json of a run."
+RECIPE = Annotated[str | None, option("--recipe", "NAME", RECIPE_HELP, names=RECIPES)]
+MINUTES_HELP = "Make the recipe that gets the most out of so many minutes on this machine, everything included."
+MINUTES = Annotated[float | None, option("--minutes", "M", MINUTES_HELP)]
+NET_HELP = f"The network in one line, {', '.join(NETS)}, or a backbone such as timm/mobilenetv2_100."
+NET = Annotated[str | None, option("--net", "LINE", NET_HELP, names=(*NETS, "timm/"))]
+SETTINGS_HELP = "Change any other field of the recipe, such as input.height=96; may be repeated."
+SETTINGS = Annotated[list[str] | None, option("--set", "FIELD=VALUE", SETTINGS_HELP)]
+
+PRETRAINED_HELP = (
+    "Begin with pretrained weights, or from scratch; unless said, pretrained for photographs where weights can be had."
+)
 PRETRAINED = Annotated[
-    bool | None,
-    typer.Option(
-        "--pretrained/--no-pretrained",
-        help="Begin with pretrained weights, or from scratch; unless said, pretrained for photographs where weights "
-        "can be had.",
-        show_default=False,
-        rich_help_panel=BEGIN,
-    ),
+    bool | None, option("--pretrained/--no-pretrained", None, PRETRAINED_HELP, BEGIN, show_default=False)
 ]
-WEIGHTS = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="A safetensors file of the backbone's weights.", rich_help_panel=BEGIN),
-]
-ACCEPT_LICENCE = Annotated[
-    bool,
-    typer.Option(
-        "--accept-licence",
-        help="Take weights whose licence is none of Apache, MIT and BSD, too.",
-        rich_help_panel=BEGIN,
-    ),
-]
-MINUTES = Annotated[
-    float | None,
-    typer.Option(
-        metavar="M",
-        help="Make the recipe that gets the most out of so many minutes on this machine, everything included.",
-    ),
-]
-DEVICE = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="cpu, cuda, cuda:1, mps; the best one there unless said.",
-        autocompletion=completed("cpu", "cuda", "mps"),
-    ),
-]
-DECIDING = "Operating point, chosen on the validation images"
-AT = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--at",
-        metavar="AIM",
-        help="sensitivity=0.95 of the second of two labels, or LABEL:sensitivity=0.95; likewise specificity and "
-        "precision; may be repeated where several labels may be true, and none takes it away.",
-        autocompletion=completed("sensitivity=", "specificity=", "precision=", "none"),
-        rich_help_panel=DECIDING,
-    ),
-]
-COVERAGE = Annotated[
-    float | None,
-    typer.Option(
-        metavar="F",
-        help="Answer this share of the images, those that the network is surest of; mark the others as abstained.",
-        rich_help_panel=DECIDING,
-    ),
-]
-RISK = Annotated[
-    float | None,
-    typer.Option(
-        metavar="F",
-        help="Answer as many images as leave no larger share of the answers wrong; mark the others as abstained.",
-        rich_help_panel=DECIDING,
-    ),
-]
-SAVE_EVERY = Annotated[
-    float, typer.Option("--save-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch.")
-]
+WEIGHTS = Annotated[Path | None, option("--weights", "FILE", "A safetensors file of the backbone's weights.", BEGIN)]
+LICENCE_HELP = "Take weights whose licence is none of Apache, MIT and BSD, too."
+ACCEPT_LICENCE = Annotated[bool, option("--accept-licence", None, LICENCE_HELP, BEGIN)]
+
+AT_HELP = (
+    "sensitivity=0.95 of the second of two labels, or LABEL:sensitivity=0.95; likewise specificity and precision; may "
+    "be repeated where several labels may be true, and none takes it away."
+)
+AIMS = ("sensitivity=", "specificity=", "precision=", "none")
+AT = Annotated[list[str] | None, option("--at", "AIM", AT_HELP, DECIDING, names=AIMS)]
+COVERAGE_HELP = "Answer this share of the images, those that the network is surest of; mark the others as abstained."
+COVERAGE = Annotated[float | None, option("--coverage", "F", COVERAGE_HELP, DECIDING)]
+RISK_HELP = "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained."
+RISK = Annotated[float | None, option("--risk", "F", RISK_HELP, DECIDING)]
 
 
 def reading_of(
@@ -250,7 +160,13 @@ def reading_of(
     return Reading(tuple(target or ()), path, split, group, pattern, group_pattern, group_level)
 
 
-def settings_of(texts: list[str]) -> dict[str, Any]:
+def changes_of(settings: list[str] | None, weights: Path | None = None, **fields: Any) -> dict[str, Any]:
+    """Fields of the recipe to change: those that were given, and what --set says."""
+    told = {**fields, "weights": str(weights) if weights else None}
+    return {name: value for name, value in told.items() if value is not None} | _settings(settings or [])
+
+
+def _settings(texts: list[str]) -> dict[str, Any]:
     """`FIELD=VALUE` with JSON values; what is no JSON is a string."""
     settings = {}
     for text in texts:

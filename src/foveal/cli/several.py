@@ -11,6 +11,7 @@ from rich.table import Table
 
 from foveal.cli import show
 from foveal.cli.loading import uncollected
+from foveal.cli.show_training import training
 from foveal.events import Event
 from foveal.report import named, number
 from foveal.series import Series
@@ -40,7 +41,7 @@ def train_series(series: Series, every: Iterator[Iterator[Event]], as_json: bool
     for events in every:
         begun = len(series.runs)
         show.err.print(f"training {begun} of {count}, seed {series.seeds[begun - 1]}", style="bold")
-        if show.training(events) is None:
+        if training(events) is None:
             show.err.print(
                 f"The whole series: [bold]foveal resume {escape(shlex.quote(str(series.path)))}[/]", soft_wrap=True
             )

@@ -9,7 +9,8 @@ from rich.table import Table
 from foveal.api import LabelCheck
 from foveal.cli.show import out, printable
 from foveal.measure.shortcuts import VIEWS, Shortcuts
-from foveal.types import Finding, Score
+from foveal.measured import Score
+from foveal.types import Finding
 
 __all__ = ["show_checks", "with_checks"]
 

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from foveal.cli.show import out
 from foveal.report import named, number
-from foveal.report.schema import ReportRobustness
+from foveal.report.schema_robustness import ReportRobustness
 
 __all__ = ["robustness"]
 

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from foveal.cli.loading import uncollected
 from foveal.cli.options import (
     ACCEPT_LICENCE,
@@ -22,9 +20,10 @@ from foveal.cli.options import (
     TARGET,
     TASK,
     WEIGHTS,
+    changes_of,
     examples,
+    option,
     reading_of,
-    settings_of,
 )
 
 __all__ = ["COMPARE", "CURVE", "compare", "curve"]
@@ -38,6 +37,11 @@ CURVE = examples(
     "foveal curve cifar10 --minutes 30 --share 0.1 --share 0.2 --share 0.3 --share 0.4 --share 0.5",
     "foveal curve photos/ --epochs 20 --reach 0.95 --json",
 )
+SHARE_HELP = "Of the training images, to train on; repeated, four times at least. 0.1, 0.2, 0.4, 0.7 and 1 unless said."
+REPEATS_HELP = "Trainings of each share, with other seeds and other images."
+REACH_HELP = "Say, too, how many images this score would take."
+MINUTES_HELP = "For the whole curve: make a recipe that lets all trainings fit."
+EPOCHS_HELP = "Passes over the images, the same for each share."
 
 
 def compare(first: RUN, second: RUN, as_json: JSON = False) -> None:
@@ -54,58 +58,39 @@ def compare(first: RUN, second: RUN, as_json: JSON = False) -> None:
 
 def curve(
     source: SOURCE = "digits",
-    share: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--share",
-            metavar="F",
-            help="Of the training images, to train on; repeated, four times at least. 0.1, 0.2, 0.4, 0.7 and 1 unless "
-            "said.",
-        ),
-    ] = None,
-    repeats: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Trainings of each share, with other seeds and other images.")
-    ] = 2,
-    reach: Annotated[
-        float | None, typer.Option(metavar="SCORE", help="Say, too, how many images this score would take.")
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(metavar="M", help="For the whole curve: make a recipe that lets all trainings fit."),
-    ] = None,
+    share: Annotated[list[float] | None, option("--share", "F", SHARE_HELP)] = None,
+    repeats: Annotated[int, option("--repeats", "N", REPEATS_HELP, min=1)] = 2,
+    reach: Annotated[float | None, option("--reach", "SCORE", REACH_HELP)] = None,
+    minutes: Annotated[float | None, option("--minutes", "M", MINUTES_HELP)] = None,
     task: TASK = "auto",
     target: TARGET = None,
     path_column: PATH = None,
     split_column: SPLIT = None,
     group_column: GROUP = None,
     target_pattern: PATTERN = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A named recipe, or the recipe.json of a run.")
-    ] = None,
+    recipe: Annotated[str | None, option("--recipe", "NAME", "A named recipe, or the recipe.json of a run.")] = None,
     net: NET = None,
     pretrained: PRETRAINED = None,
     weights: WEIGHTS = None,
     accept_licence: ACCEPT_LICENCE = False,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the images, the same for each share.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The first; of split, shares and trainings.")] = None,
+    epochs: Annotated[float | None, option("--epochs", None, EPOCHS_HELP)] = None,
+    seed: Annotated[int | None, option("--seed", None, "The first; of split, shares and trainings.")] = None,
     settings: SETTINGS = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The curve's folder; runs/NAME-curve-N unless said.")
-    ] = None,
+    out: Annotated[Path | None, option("--out", "DIR", "The curve's folder; runs/NAME-curve-N unless said.")] = None,
     device: DEVICE = None,
     as_json: JSON = False,
 ) -> None:
     """Train on growing shares of the images and say what more of them would buy; no test image is looked at."""
     from foveal.api import begin_curve
     from foveal.api.curving import SHARES
+    from foveal.api.preparing import Asked
     from foveal.cli import BEGAN, show
     from foveal.cli.several import go_on_with_curve
 
-    flags = {"epochs": epochs, "seed": seed, "weights": str(weights) if weights else None}
-    changes = {name: value for name, value in flags.items() if value is not None} | settings_of(settings or [])
-    asked: dict[str, Any] = {"task": task, "recipe": recipe, "net": net, "pretrained": pretrained, "minutes": minutes}
-    asked |= {"accept_licence": accept_licence, "out": out, "device": device or "auto", "reach": reach}
-    asked["reading"] = reading_of(target, path_column, split_column, group_column, target_pattern)
+    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
+    begin: dict[str, Any] = {"net": net, "pretrained": pretrained, "accept_licence": accept_licence}
+    begin["changes"] = changes_of(settings, weights, epochs=epochs, seed=seed)
     with uncollected(), show.working(f"learning curve of {source}") as progress:
-        path = begin_curve(source, shares=share or SHARES, repeats=repeats, progress=progress, **asked, **changes)
+        asked = Asked(source, task, reading, recipe, minutes, **begin, device=device or "auto", progress=progress)
+        path = begin_curve(asked, shares=share or SHARES, repeats=repeats, reach=reach, out=out)
     go_on_with_curve(path, as_json, began=BEGAN)

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from foveal.explain.parts import Place, places
 from foveal.measure.robustness import measure_shifts
+from foveal.measure.shifts import Shifted
 from foveal.nets.composed import Residual
 from foveal.nets.describe import dense_equivalent
 from foveal.nets.layers import Network
 from foveal.nets.parts import ResidualBlock, Whitening
 from foveal.nets.specs import Conv, Whiten
 from foveal.nets.windows import Pair, Shape
-from foveal.task import Examples, Task
-from foveal.types import Score
+from foveal.task import Examples, Rated, Task
+from foveal.measured import Score
 
 __all__ = ["Connections", "ShiftConsistency", "connections", "shift_consistency"]
 
@@ -121,11 +122,11 @@ def shift_consistency(
     """
     network.eval()
 
-    def answer(images: _Images) -> np.ndarray:
-        return _outputs(network, images)
+    def rate(images: Shifted) -> Rated:
+        return task.rate(_outputs(network, images), images.examples(test), labels, settled)
 
-    outputs = answer(test.pixels)
-    scores, change = measure_shifts(answer, task.judge(test, labels, settled), outputs, test, seed)
+    said = task.rate(_outputs(network, test.pixels), test, labels, settled).said
+    scores, change = measure_shifts(rate, said, test, seed)
     return ShiftConsistency(len(test.files), scores, change)
 
 

@@ -19,7 +19,7 @@ from foveal.explain.spans import Span, spans_of
 from foveal.measure.intervals import mean_of
 from foveal.nets.layers import Network
 from foveal.nets.windows import Pair
-from foveal.types import Score
+from foveal.measured import Score
 
 __all__ = ["DISTANCES", "Equivariance", "equivariance"]
 

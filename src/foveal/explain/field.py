@@ -23,7 +23,7 @@ from foveal.nets.layers import Network
 from foveal.nets.specs import BlurPool, Conv, Dense, Flatten, GlobalAvgPool, GlobalMaxPool, Pool, Whiten
 from foveal.nets.walk import Step
 from foveal.nets.windows import Shape, Window
-from foveal.types import Score
+from foveal.measured import Score
 
 __all__ = ["Box", "EffectiveField", "ReceptiveField", "box_of", "effective_field", "outermost", "receptive_field"]
 

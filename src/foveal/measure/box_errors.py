@@ -11,7 +11,7 @@ import numpy as np
 from foveal.answers.detections import FOUND_LABEL, LABEL, SCORE, average_precision
 from foveal.measure.box_matching import Judged
 from foveal.measure.meanings import ERROR_KINDS
-from foveal.types import ErrorKind
+from foveal.measured import ErrorKind
 
 __all__ = ["box_errors"]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +15,9 @@ from foveal.measure.box_errors import box_errors
 from foveal.measure.box_matching import ALL, AREAS, Judged, judged
 from foveal.measure.intervals import SHARE, interval, resampled, wilson
 from foveal.measure.selective import operating_points
+from foveal.measured import DrawnBox, Measurement, Mistake, PrecisionRecall, Score
 from foveal.task import Examples, Rated
-from foveal.types import DrawnBox, Geometry, Measurement, Mistake, PrecisionRecall, Score
+from foveal.types import Geometry
 
 __all__ = ["measure_boxes", "rate_boxes"]
 
@@ -78,26 +80,36 @@ def _at_point(row: Mapping[str, Score | int]) -> dict[str, Score]:
 def rate_boxes(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Rated:
     """Of outputs (N, A, 4 + K): the scores of `QUANTITIES`; of a label those of `OF_A_LABEL`, AP50 the first. What is
     wrong is counted in boxes at the thresholds, missed ones and false ones."""
-    _, images, shown = _judged(outputs, test, box_thresholds(labels, settled))
+    limits = box_thresholds(labels, settled)
+    _, images, shown = _judged(outputs, test, limits, ALL)
     counts = _Counts.of(images, shown, len(labels))
-    rated = _Rated.of(images, len(labels), counts)
+    rows = [replace(row, right=row.right[:1], ignored=row.ignored[:1]) for row in ranked(images, len(labels))]
     columns = sorted(OF_A_LABEL, key=lambda name: name != "ap50")
     order = sorted(QUANTITIES, key=lambda name: name != "ap50")
 
+    @cache
+    def rated() -> _Rated:
+        _, images, _ = _judged(outputs, test, limits)
+        return _Rated.of(images, len(labels), counts)
+
     def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        drawn = dict(zip(QUANTITIES, rated.under(weights)))  # (1 + K, R) each
+        drawn = dict(zip(QUANTITIES, rated().under(weights)))  # (1 + K, R) each
         return {name: drawn[name][0] for name in order}, {name: drawn[name][1:] for name in columns}
 
-    return Rated((counts.shown + counts.true - 2 * counts.right).sum(axis=1).astype(np.float64), under)
+    return Rated(
+        wrong=(counts.shown + counts.true - 2 * counts.right).sum(axis=1).astype(np.float64),
+        first=lambda weights: _mean(np.stack([row.under(weights)[0, 0] for row in rows]))[0],  # the first IoU is 0.5
+        under=under,
+    )
 
 
 def _judged(
-    outputs: np.ndarray, test: Examples, limits: np.ndarray
+    outputs: np.ndarray, test: Examples, limits: np.ndarray, areas: Mapping[str, tuple[float, float]] = AREAS
 ) -> tuple[list[np.ndarray], list[Judged], list[np.ndarray]]:
     """Of each image the true boxes, the found ones matched to them, and which of those are shown."""
     truth = [real(target).astype(np.float64) for target in test.targets]
     found = [unwarped(detections(output), geometry) for output, geometry in zip(outputs, test.geometries)]
-    images = [judged(*pair) for pair in zip(truth, found)]
+    images = [judged(*pair, areas=areas) for pair in zip(truth, found)]
     shown = [image.found[:, SCORE] >= limits[image.found[:, FOUND_LABEL].astype(np.int64)] for image in images]
     return truth, images, shown
 
@@ -171,11 +183,15 @@ class _Rated:
         over_all = ap.mean(axis=0)  # (K, A, R)
         kinds = [over_all[:, 0], ap[0, :, 0], ap[AT_75, :, 0], *over_all.swapaxes(0, 1)[1:]]
         each = np.stack(kinds)
-        defined = np.isfinite(each)
-        with np.errstate(invalid="ignore"):
-            mean = np.where(defined, each, 0).sum(axis=1, keepdims=True) / defined.sum(axis=1, keepdims=True)
-        every = np.concatenate([mean, each], axis=1)
+        every = np.concatenate([_mean(each), each], axis=1)
         return every if self.counts is None else np.concatenate([every, self.counts.under(weights)])
+
+
+def _mean(each: np.ndarray) -> np.ndarray:
+    """(…, K, R) to (…, 1, R): over those labels where it is defined; NaN where it is for none."""
+    defined = np.isfinite(each)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, each, 0).sum(axis=-2, keepdims=True) / defined.sum(axis=-2, keepdims=True)
 
 
 def _with_sum(rows: np.ndarray) -> np.ndarray:

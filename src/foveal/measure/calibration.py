@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from foveal.measure.intervals import LEVEL, RESAMPLES, SHARE, interval, resampled, wilson
+from foveal.measured import Score
 from foveal.trust import Bin, Calibration
-from foveal.types import Score
 
 __all__ = ["BINS", "calibration", "expected_calibration_error"]
 

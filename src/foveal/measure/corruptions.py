@@ -6,19 +6,19 @@ for CIFAR-10 (32 pixels) and one for ImageNet (224); between the two a strength 
 brightness only rises. Rotation, occlusion and scale are not in it.
 """
 
-import hashlib
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from foveal.task import Examples, PixelRows
+from foveal.measure.changed import Changed, rng_of
+from foveal.task import Examples
 from foveal.types import Geometry
 
-__all__ = ["CORRUPTIONS", "LEVELS", "Corrupted", "Corruption", "rng_of", "shrunk_geometry"]
+__all__ = ["CORRUPTIONS", "LEVELS", "Corrupted", "Corruption", "shrunk_geometry"]
 
 LEVELS = 5
 SMALL_SIDE, LARGE_SIDE = 32, 224  # pixels that the two lists of strengths are for
@@ -170,49 +170,28 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 
 
-def rng_of(seed: int, file: str, kind: str) -> np.random.Generator:
-    """The same for the same three, whatever was drawn before."""
-    told = hashlib.sha256(f"{seed}\0{kind}\0{file}".encode("utf-8", "surrogateescape")).digest()
-    return np.random.default_rng(np.frombuffer(told[:16], np.uint32))
-
-
 @dataclass(frozen=True, eq=False)
-class Corrupted:
-    """Images under one corruption, made when they are indexed: to be given to a network in place of an array.
+class Corrupted(Changed):
+    """Images under one corruption. An image's noise, place and direction are a function of seed, file and kind: from
+    one level to the next only the strength changes."""
 
-    An image's noise, place and direction are a function of seed, file and kind: from one level to the next only the
-    strength changes.
-    """
-
-    files: Sequence[str]
-    pixels: np.ndarray | PixelRows
     corruption: Corruption
     level: int
     seed: int
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
+    def strength(self) -> float:
+        """In the unit that the corruption's `parameter` names."""
+        return self.corruption.strength(self.level, *self.shape[1:3])
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, chosen: np.ndarray) -> np.ndarray:
-        """(n, H, W, C) uint8 of n row numbers."""
-        kind = self.corruption
-        strength = kind.strength(self.level, *self.shape[1:3])
-        images = self.pixels[chosen]
-        changed = np.empty_like(images)
-        for place, image, row in zip(changed, images, chosen):
-            place[...] = kind.change(image, strength, rng_of(self.seed, self.files[int(row)], kind.name))
-        return changed
+    def changed(self, image: np.ndarray, file: str) -> np.ndarray:
+        return self.corruption.change(image, self.strength, rng_of(self.seed, file, self.corruption.name))
 
     def examples(self, test: Examples) -> Examples:
-        """The test images' truth as it is of these: where targets say where, they follow."""
+        """Where targets say where, they follow."""
         if not self.corruption.moves or not test.geometries:
             return test
         assert self.corruption.geometry is not None
         _, height, width, _ = self.shape
-        strength = self.corruption.strength(self.level, height, width)
-        moved = [self.corruption.geometry(geometry, strength, height, width) for geometry in test.geometries]
+        moved = [self.corruption.geometry(geometry, self.strength, height, width) for geometry in test.geometries]
         return replace(test, geometries=moved)

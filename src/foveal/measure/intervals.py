@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from foveal.types import Score
+from foveal.measured import Score
 
 __all__ = [
     "ERROR",

@@ -13,8 +13,8 @@ from foveal.measure.calibration import calibration
 from foveal.measure.intervals import bootstrap, wilson
 from foveal.measure.meanings import TOP
 from foveal.measure.selective import operating_points, selective
+from foveal.measured import Confusion, Measurement, Mistake, Score
 from foveal.task import Examples, Rated
-from foveal.types import Confusion, Measurement, Mistake, Score
 
 __all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "measure_labels", "rate_labels"]
 
@@ -90,7 +90,14 @@ def rate_labels(outputs: np.ndarray, test: Examples, labels: Sequence[str], sett
             macro = np.nansum(f1, axis=0) / np.isfinite(f1).sum(axis=0)
             return {**counted, "macro_f1": macro}, {"recall": hits / there, "f1": f1}
 
-    return Rated((~right).astype(np.float64), under, shares, {"recall": np.where(true, right, np.nan)})
+    return Rated(
+        wrong=(~right).astype(np.float64),
+        first=lambda weights: right @ weights / weights.sum(axis=0),
+        under=under,
+        shares=shares,
+        label_shares={"recall": np.where(true, right, np.nan)},
+        said=answers.argmax(axis=1),
+    )
 
 
 def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Score]:

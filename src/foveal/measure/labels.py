@@ -14,8 +14,8 @@ from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
 from foveal.measure.selective import operating_points
+from foveal.measured import Measurement, Mistake, Score
 from foveal.task import Examples, Rated
-from foveal.types import Measurement, Mistake, Score
 
 __all__ = ["measure_label_sets", "rate_label_sets"]
 
@@ -89,7 +89,12 @@ def rate_label_sets(
         scores, columns = hits.parts(weights)
         return dict(zip(QUANTITIES, scores)), dict(zip(("ap", "auroc", "f1"), columns))
 
-    return Rated((~np.isnan(truth) & (hits.said != (truth == 1))).sum(axis=1).astype(np.float64), under)
+    return Rated(
+        wrong=(~np.isnan(truth) & (hits.said != (truth == 1))).sum(axis=1).astype(np.float64),
+        first=lambda weights: _mean(np.stack([ranking.under(weights)[0] for ranking in hits.rankings])),
+        under=under,
+        said=hits.said,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ from statistics import NormalDist
 import numpy as np
 
 from foveal.extras import extra
+from foveal.measure.differences import holm
 from foveal.measure.intervals import DRAWS, LEVEL, resampled
 from foveal.measure.meanings import ERRORS
 from foveal.task import Rated
 
-__all__ = ["Difference", "holm", "image_variance", "mcnemar", "paired", "seeds", "share_difference", "welch"]
+__all__ = ["Difference", "image_variance", "mcnemar", "paired", "seeds", "share_difference", "sure", "welch"]
 
 EVEN = 1e-12  # what is below is rounding
 HALVINGS = 60
@@ -257,15 +258,7 @@ def image_variance(
     }
 
 
-def holm(p: Mapping[str, float], level: float = LEVEL) -> set[str]:
+def sure(p: Mapping[str, float], level: float = LEVEL) -> set[str]:
     """The names whose difference stands when all of them are asked about at once: one false among all of them at most
-    1 - `level` of the time.
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979), 65-70.
-    """
-    found: set[str] = set()
-    for rank, name in enumerate(sorted(p, key=p.__getitem__)):
-        if p[name] * (len(p) - rank) > 1 - level:
-            break
-        found.add(name)
-    return found
+    1 - `level` of the time (see `holm`)."""
+    return {name for name, together in zip(p, holm(list(p.values()))) if together <= 1 - level}

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from foveal.measure.intervals import LEVEL, wilson
-from foveal.types import Score
+from foveal.measured import Score
 
 __all__ = ["Ranking", "auroc", "average_precision"]
 

@@ -9,9 +9,10 @@ import numpy as np
 from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
 from foveal.measure.differences import drawn_difference, holm, share_difference
 from foveal.measure.intervals import ERROR, SHARE, interval, mean_of, resampled, wilson
+from foveal.measure.meanings import ERRORS
 from foveal.measure.shifts import SHIFTS, Shifted, distances
-from foveal.task import Examples, Judge, PixelRows, Task
-from foveal.types import Score
+from foveal.measured import Score
+from foveal.task import Examples, PixelRows, Rated, Task
 
 __all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "measure_shifts", "passes"]
 
@@ -113,19 +114,22 @@ def measure_robustness(
     if not len(test.files):
         return None
     outputs, test = _drawn(outputs, test, seed)
-    trial = _Trial(task.judge(test, labels, settled), outputs, len(test.files), seed)
-    clean = trial.score(trial.judge, outputs)
+
+    def rate(images: Corrupted | Shifted) -> Rated:
+        return task.rate(answer(images), images.examples(test), labels, settled)
+
+    own = task.rate(outputs, test, labels, settled)
+    trial = _Trial(task.headline[0], own, len(test.files), seed)
+    clean = trial.clean()
     if clean is None:
         return None
     found: dict[tuple[str, int], tuple[float, Score, Score, float]] = {}
     for name, corruption in CORRUPTIONS.items():
         for level in range(1, LEVELS + 1) if _possible(task, corruption) else ():
             images = Corrupted(test.files, test.pixels, corruption, level, seed)
-            judge = task.judge(images.examples(test), labels, settled)
-            strength = corruption.strength(level, *images.shape[1:3])
-            found[name, level] = strength, *trial.against(judge, answer(images))
-    kinds = _kinds(found, trial.judge.error)
-    shifts, change = measure_shifts(answer, trial.judge, outputs, test, seed)
+            found[name, level] = images.strength, *trial.against(rate(images))
+    kinds = _kinds(found, trial.error)
+    shifts, change = measure_shifts(rate, own.said, test, seed)
     left_out = {name: NO_PLACE for name in CORRUPTIONS if name not in kinds} | ({} if shifts else {"shifts": MUST_MOVE})
     return Robustness(task.headline[0], len(test.files), clean, kinds, shifts, change, left_out)
 
@@ -147,36 +151,34 @@ def _drawn(outputs: np.ndarray, test: Examples, seed: int) -> tuple[np.ndarray, 
 
 
 class _Trial:
-    """The clean outputs' score, for others to be compared with."""
+    """The score of the images as they are, for others to be compared with."""
 
-    def __init__(self, judge: Judge, outputs: np.ndarray, n: int, seed: int) -> None:
-        self.judge, self.n, self.seed = judge, n, seed
-        self.right = judge.right(outputs) if judge.right else None
-        self.value, self.drawn = (0.0, np.zeros(0)) if judge.right else self._resampled(judge, outputs)
+    def __init__(self, name: str, rated: Rated, n: int, seed: int) -> None:
+        self.name, self.error, self.n, self.seed = name, name in ERRORS, n, seed
+        self.right = rated.shares.get(name)
+        self.value, self.drawn = (0.0, np.zeros(0)) if self.right is not None else self._resampled(rated)
 
-    def score(self, judge: Judge, outputs: np.ndarray) -> Score | None:
-        if judge.right:
-            return wilson(int(judge.right(outputs).sum()), self.n)
-        return self._with_interval(*self._resampled(judge, outputs)) if np.isfinite(self.value) else None
+    def clean(self) -> Score | None:
+        if self.right is not None:
+            return wilson(int(self.right.sum()), self.n)
+        return self._with_interval(self.value, self.drawn) if np.isfinite(self.value) else None
 
-    def against(self, judge: Judge, outputs: np.ndarray) -> tuple[Score, Score, float]:
-        """The score of these outputs, its difference to the clean one, and the p of none."""
-        if judge.right:
-            assert self.right is not None
-            right = judge.right(outputs)
+    def against(self, rated: Rated) -> tuple[Score, Score, float]:
+        """The score of other answers, its difference to the clean one, and the p of none."""
+        if self.right is not None:
+            right = rated.shares[self.name]
             return wilson(int(right.sum()), self.n), *share_difference(self.right, right)
-        value, drawn = self._resampled(judge, outputs)
+        value, drawn = self._resampled(rated)
         return self._with_interval(value, drawn), *drawn_difference(value - self.value, drawn - self.drawn, self.n)
 
-    def _resampled(self, judge: Judge, outputs: np.ndarray) -> tuple[float, np.ndarray]:
+    def _resampled(self, rated: Rated) -> tuple[float, np.ndarray]:
         """The score, and that of each resample; every call draws the same images."""
-        under = judge.under(outputs)
-        drawn = [under(weights) for weights in resampled(self.n, self.seed, RESAMPLES * self.n)]
-        return float(under(np.ones((self.n, 1)))[0]), np.concatenate(drawn)
+        drawn = [rated.first(weights) for weights in resampled(self.n, self.seed, RESAMPLES * self.n)]
+        return float(rated.first(np.ones((self.n, 1)))[0]), np.concatenate(drawn)
 
     def _with_interval(self, value: float, drawn: np.ndarray) -> Score:
         known = drawn[np.isfinite(drawn)]
-        if self.judge.error:
+        if self.error:
             return interval(value, drawn, self.n, ERROR, freedom=max(1, self.n - 1))
         if len(known) and known.std() > 1e-9:
             return interval(value, drawn, self.n, SHARE)
@@ -197,24 +199,29 @@ def _kinds(found: Mapping[tuple[str, int], tuple[float, Score, Score, float]], e
 
 
 def measure_shifts(
-    answer: Answer, judge: Judge, outputs: np.ndarray, test: Examples, seed: int
+    rate: Callable[[Shifted], Rated], said: np.ndarray | None, test: Examples, seed: int
 ) -> tuple[dict[str, tuple[Score, ...]], str]:
     """How an image is moved to a score for each distance, and what the scores are, as `Robustness` tells them; empty
     where the answer has to move with the image.
 
     Args:
-        answer: raw outputs of the network for images that are moved when they are indexed.
-        outputs: its raw outputs for the images as they are.
+        rate: the answers to images that are moved when they are indexed.
+        said: what the answers to the images as they are say (`Rated.said`).
     """
-    if judge.change is None:
+    if said is None:
         return {}, ""
-    scores: dict[str, tuple[Score, ...]] = {}
-    change = "same"
-    for kind in SHIFTS:
-        changes = [
-            judge.change(outputs, answer(Shifted(test.files, test.pixels, kind, distance, seed)))
+    scores = {
+        kind: tuple(
+            mean_of(_change(said, rate(Shifted(test.files, test.pixels, kind, distance, seed)).said), seed)
             for distance in distances(*test.pixels.shape[1:3])
-        ]
-        scores[kind] = tuple(mean_of(one, seed) for one in changes)
-        change = "same" if changes[0].dtype == bool else "spreads"
-    return scores, change
+        )
+        for kind in SHIFTS
+    }
+    return scores, "same" if said.dtype.kind in "biu" else "spreads"
+
+
+def _change(said: np.ndarray, then: np.ndarray | None) -> np.ndarray:
+    """(N,) whether both answers to an image are the same; of values by how many spreads they differ."""
+    assert then is not None
+    rows, others = (one.reshape(len(one), -1) for one in (said, then))
+    return (rows == others).all(axis=1) if said.dtype.kind in "biu" else np.abs(rows - others).mean(axis=1)

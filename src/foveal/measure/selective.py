@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from foveal.measure.intervals import wilson
+from foveal.measured import Score
 from foveal.trust import Operating, Selective
-from foveal.types import Score
 
 __all__ = ["PARTS", "operating_points", "selective"]
 

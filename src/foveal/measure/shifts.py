@@ -4,13 +4,11 @@ Source: Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019,
 of images whose label stays the same.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from foveal.measure.corruptions import rng_of
-from foveal.task import PixelRows
+from foveal.measure.changed import Changed, rng_of
 
 __all__ = ["SHIFTS", "Shifted", "distances"]
 
@@ -29,33 +27,19 @@ def distances(height: int, width: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Shifted:
-    """Images that were moved, made when they are indexed; the edges are repeated. Where to is a function of seed, file
-    and kind; of `random` also of the distance."""
+class Shifted(Changed):
+    """Images that were moved; the edges are repeated. Where to is a function of seed, file and kind; of `random` also
+    of the distance."""
 
-    files: Sequence[str]
-    pixels: np.ndarray | PixelRows
     kind: str
     distance: int
     seed: int
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, chosen: np.ndarray) -> np.ndarray:
-        """(n, H, W, C) uint8 of n row numbers."""
-        images = self.pixels[chosen]
-        moved = np.empty_like(images)
-        for place, image, row in zip(moved, images, chosen):
-            down, right = self.offset(self.files[int(row)])
-            height, width, _ = image.shape
-            rows, columns = np.arange(height) - down, np.arange(width) - right
-            place[...] = image[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
-        return moved
+    def changed(self, image: np.ndarray, file: str) -> np.ndarray:
+        down, right = self.offset(file)
+        height, width, _ = image.shape
+        rows, columns = np.arange(height) - down, np.arange(width) - right
+        return image[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
 
     def offset(self, file: str) -> tuple[int, int]:
         """How far down and to the right an image is moved, in pixels."""

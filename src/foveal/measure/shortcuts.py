@@ -19,7 +19,8 @@ from foveal.measure.baselines import stratified
 from foveal.measure.folds import folds_of
 from foveal.measure.intervals import wilson
 from foveal.measure.logistic import fit_logistic, logits_of
-from foveal.types import Finding, Score
+from foveal.measured import Score
+from foveal.types import Finding
 
 __all__ = [
     "MOST_IMAGES",

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from foveal.measure.meanings import ERRORS
+from foveal.measured import Score
 from foveal.task import Examples, Measure, PixelRows
 from foveal.trust import Slice
-from foveal.types import Score
 
 __all__ = ["slices"]
 

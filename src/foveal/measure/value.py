@@ -10,8 +10,8 @@ from foveal.answers.value import shown
 from foveal.measure.baselines import value_baselines
 from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES
+from foveal.measured import Measurement, Mistake, Points, Score
 from foveal.task import Examples, Rated
-from foveal.types import Measurement, Mistake, Points, Score
 
 __all__ = ["measure_values", "rate_values"]
 
@@ -64,7 +64,7 @@ def rate_values(outputs: np.ndarray, test: Examples, labels: Sequence[str], sett
     shape = len(test.files), len(labels)
     truth = test.targets.reshape(shape).astype(np.float64)
     errors = _Errors.of(outputs.reshape(shape), truth)
-    spread = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0) if len(labels) > 1 else np.ones(1)
+    spread = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0)
     defined = np.isfinite(errors.under(np.ones((shape[0], 1)))[..., 0])  # (4, K)
 
     def under(weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -72,7 +72,13 @@ def rate_values(outputs: np.ndarray, test: Examples, labels: Sequence[str], sett
         named = [(name, part, own) for name, part, own in zip(QUANTITIES, drawn, defined) if own.any()]
         return {name: part[own].mean(axis=0) for name, part, own in named}, {name: part for name, part, _ in named}
 
-    return Rated((errors.size / spread).mean(axis=1), under)
+    mean = errors.size.mean(axis=1)
+    return Rated(
+        wrong=(errors.size / spread).mean(axis=1) if len(labels) > 1 else mean,
+        first=lambda weights: mean @ weights / weights.sum(axis=0),
+        under=under,
+        said=outputs.reshape(shape) / spread,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from typing import Any
 
 from foveal.files import write_atomic
 from foveal.report.page import cautions
-from foveal.report.schema import Report, ReportScore
+from foveal.report.schema import Report
+from foveal.report.schema_part import ReportScore
 from foveal.report.words import columns_of, counts_of, named, number
 
 __all__ = ["model_card", "write_card"]

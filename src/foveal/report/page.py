@@ -26,7 +26,8 @@ from foveal.report.plots import (
     ticks,
 )
 from foveal.report.robustness import robustness_panels
-from foveal.report.schema import Report, ReportConfusion, ReportMistake, ReportScore, printable
+from foveal.report.schema import Report, ReportConfusion, ReportMistake, printable
+from foveal.report.schema_part import ReportScore
 from foveal.report.trust import trust_cautions, trust_of
 from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
 from foveal.wishes import QUANTITIES

@@ -18,26 +18,20 @@ from foveal.report.compared import (
 from foveal.report.learning_curve import CurvePoint, ExpectedScore, LabelGain, LearningCurve, Needed
 from foveal.report.schema import (
     Report,
-    ReportBin,
     ReportBox,
-    ReportCalibration,
     ReportConfusion,
-    ReportCorruption,
     ReportCurve,
     ReportData,
     ReportEpoch,
     ReportErrors,
-    ReportLevel,
     ReportLooks,
     ReportMistake,
-    ReportOperating,
     ReportPoints,
-    ReportRobustness,
-    ReportScore,
-    ReportSelective,
-    ReportSlice,
     ReportWithoutTwins,
 )
+from foveal.report.schema_part import ReportScore
+from foveal.report.schema_robustness import ReportCorruption, ReportLevel, ReportRobustness
+from foveal.report.schema_trust import ReportBin, ReportCalibration, ReportOperating, ReportSelective, ReportSlice
 
 __all__ = ["reference_page", "studies_page"]
 

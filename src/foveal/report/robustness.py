@@ -6,7 +6,8 @@ from typing import Any
 
 from foveal.measure.shifts import SHIFTS
 from foveal.report.plots import THIN, TRAIN, VALIDATION, tick_label, ticks
-from foveal.report.schema import ReportCorruption, ReportRobustness, ReportScore
+from foveal.report.schema_part import ReportScore
+from foveal.report.schema_robustness import ReportCorruption, ReportRobustness
 
 __all__ = ["HOW", "levels_svg", "robustness_panels"]
 

@@ -15,61 +15,38 @@ from foveal.errors import RunError
 from foveal.files import write_atomic
 from foveal.looks import Looks, too_good
 from foveal.measure.robustness import Robustness
+from foveal.measured import Measurement
+from foveal.report.schema_part import Part, ReportScore
+from foveal.report.schema_robustness import ReportRobustness
+from foveal.report.schema_trust import ReportCalibration, ReportOperating, ReportSelective, ReportSlice
 from foveal.task import Task
-from foveal.types import Measurement, SplitName
+from foveal.types import SplitName
 
 __all__ = [
     "Report",
-    "ReportBin",
     "ReportBox",
-    "ReportCalibration",
     "ReportConfusion",
-    "ReportCorruption",
     "ReportCurve",
     "ReportData",
     "ReportEpoch",
     "ReportErrors",
-    "ReportLevel",
     "ReportLooks",
     "ReportMistake",
-    "ReportOperating",
     "ReportPoints",
-    "ReportRobustness",
-    "ReportScore",
-    "ReportSelective",
-    "ReportSlice",
     "ReportWithoutTwins",
     "build_report",
     "printable",
 ]
 
 
-class _Part(BaseModel):
-    # Fields that a later Foveal adds to version 1 are passed over by an older one, so old readers keep working.
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class ReportScore(_Part):
-    """A number with its interval."""
-
-    value: float = Field(description="the number measured on the test images")
-    low: float = Field(description="lower bound of the interval")
-    high: float = Field(description="upper bound of the interval")
-    level: float = Field(
-        description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
-    )
-    n: int = Field(description="images the number rests on")
-    method: str = Field(description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`")
-
-
-class ReportConfusion(_Part):
+class ReportConfusion(Part):
     """Which label was taken for which."""
 
     labels: list[str] = Field(description="names of rows and columns, in order")
     counts: list[list[int]] = Field(description="`counts[i][j]`: test images of label i that were called label j")
 
 
-class ReportBox(_Part):
+class ReportBox(Part):
     """A box to be drawn over its image."""
 
     xyxy: list[float] = Field(
@@ -81,7 +58,7 @@ class ReportBox(_Part):
     )
 
 
-class ReportMistake(_Part):
+class ReportMistake(Part):
     """One wrong answer."""
 
     file: str = Field(description="as the source names it")
@@ -93,7 +70,7 @@ class ReportMistake(_Part):
     boxes: list[ReportBox] = Field(default_factory=list, description="to be drawn; empty where the answer has none")
 
 
-class ReportPoints(_Part):
+class ReportPoints(Part):
     """Predicted against true, for a plot."""
 
     name: str = Field(description="of the value")
@@ -102,7 +79,7 @@ class ReportPoints(_Part):
     half_width: float | None = Field(description="of the interval around a prediction; null where there is none")
 
 
-class ReportCurve(_Part):
+class ReportCurve(Part):
     """How precision falls as recall rises, of the boxes of one label, at an IoU of 0.5."""
 
     label: str = Field(description="of the boxes")
@@ -115,115 +92,13 @@ class ReportCurve(_Part):
     )
 
 
-class ReportErrors(_Part):
+class ReportErrors(Part):
     """Wrong boxes of one kind."""
 
     count: int = Field(description="of those shown, or of those missed, in the test images")
     ap50_gain: float = Field(
         description="by how much `ap50` would rise if all of the kind, whatever their scores, were put right"
     )
-
-
-class ReportBin(_Part):
-    """The answers whose probability lies in one stretch of 0 to 1."""
-
-    low: float = Field(description="end of the stretch; not in it")
-    high: float = Field(description="end of the stretch; in it")
-    confidence: float = Field(description="mean probability of these answers")
-    share: ReportScore = Field(description="of them that are right; `n` counts answers")
-
-
-class ReportCalibration(_Part):
-    """Whether the probabilities are what they say: of answers given with 0.8, eight in ten right. Where several labels
-    may be true, an answer is the yes of a label, and right where it is true."""
-
-    temperature: float = Field(
-        description="that the outputs are divided by, chosen on the validation images; 1 where none was"
-    )
-    ece_before: ReportScore = Field(description="expected calibration error at a temperature of 1")
-    ece: ReportScore = Field(description="expected calibration error of the probabilities that `predict` gives")
-    bins_before: list[ReportBin] = Field(description="of 15 equal ones, those with an answer; at a temperature of 1")
-    bins: list[ReportBin] = Field(description="likewise, of the probabilities that `predict` gives")
-
-
-class ReportOperating(_Part):
-    """What became of an operating point."""
-
-    label: str = Field(description="whose")
-    quantity: str = Field(description="that was to be so large: `sensitivity`, `specificity` or `precision`")
-    wanted: float = Field(description="how large, at least")
-    threshold: float = Field(
-        description="on the probability of the label, or the score of its boxes; chosen on the validation images"
-    )
-    met: bool = Field(description="whether the validation images allow it; if not, the threshold is the nearest to it")
-    scores: dict[str, ReportScore] = Field(
-        description="`sensitivity`, `specificity` and `precision` on the measured images; what is not defined is absent"
-    )
-
-
-class ReportSelective(_Part):
-    """How the error falls when the network may stay silent where it is least sure."""
-
-    errors: list[float] = Field(description="share of wrong answers among the surest 1, 2, … 100 in 100 of the images")
-    error: ReportScore = Field(description="share of wrong answers among all")
-    error_at_80: ReportScore = Field(description="share of wrong answers among the surest 80 in 100 of the images")
-    threshold: float | None = Field(
-        None, description="the probability below which no answer is given; null where one always is"
-    )
-    wanted: dict[str, float] | None = Field(None, description="what it was chosen for: `coverage` or `risk`")
-    met: bool = Field(True, description="whether the validation images allow it")
-    answered: ReportScore | None = Field(None, description="share of the images that have an answer at the threshold")
-    error_answered: ReportScore | None = Field(None, description="share of wrong ones among these answers")
-
-
-class ReportSlice(_Part):
-    """The first score on a part of the images."""
-
-    kind: Literal["size", "brightness", "group"] = Field(description="what the images of the part have in common")
-    name: str = Field(description="which of the parts it is")
-    images: int = Field(description="how many there are")
-    score: ReportScore = Field(description="the first of `headline`, on these images")
-    worse: bool = Field(description="whether its interval lies wholly on the worse side of the interval of all images")
-
-
-class ReportLevel(_Part):
-    """Test images made worse in one way, by so much."""
-
-    level: int = Field(description="1 to 5")
-    strength: float = Field(description="in the unit that the corruption's `parameter` names")
-    score: ReportScore = Field(description="of these images")
-    difference: ReportScore = Field(description="of that score to the one of the same images as they are")
-    p: float = Field(description="two-sided, of no difference: McNemar's exact test, or from the bootstrap")
-    adjusted: float = Field(description="the same, adjusted by Holm over all levels of all corruptions")
-    worse: bool = Field(description="whether the score is worse, and `adjusted` below 0.05")
-
-
-class ReportCorruption(_Part):
-    """One way to make images worse."""
-
-    parameter: str = Field(description="what a strength is, with its unit")
-    levels: list[ReportLevel] = Field(description="five, from mild to severe")
-    first_worse: int | None = Field(description="the first level that is significantly worse; null where none is")
-
-
-class ReportRobustness(_Part):
-    """How the first score of the headline holds as the test images get worse."""
-
-    score: str = Field(description="name of the score")
-    images: int = Field(description="test images that were taken, at most 1,000, drawn with the recipe's seed")
-    clean: ReportScore = Field(description="of these images as they are")
-    corruptions: dict[str, ReportCorruption] = Field(
-        description="`blur`, `noise`, `jpeg`, `brightness`, `contrast`, `rotation`, `occlusion` and `scale`"
-    )
-    shifts: dict[str, list[ReportScore]] = Field(
-        description="how an image is moved (`straight`, `diagonal`, `random`) to a number for each distance, from 1 "
-        "pixel on; empty where the answer says where things are"
-    )
-    change: str = Field(
-        description="what those numbers are: `same`, the share of the images whose answer stays the same; `spreads`, "
-        "by how many standard deviations of the true values the answer changes on average; empty where there are none"
-    )
-    left_out: dict[str, str] = Field(description="name of a corruption, or `shifts`, to why it was not measured")
 
 
 class ReportEpoch(BaseModel):
@@ -241,7 +116,7 @@ class ReportEpoch(BaseModel):
     seconds: float = Field(description="of training since its start, validation included")
 
 
-class ReportLooks(_Part):
+class ReportLooks(Part):
     """Looks at test images of this set by all runs, and what choosing among those runs does to the number."""
 
     looks: int = Field(description="by all runs of this user on this machine, this time included")
@@ -253,7 +128,7 @@ class ReportLooks(_Part):
     )
 
 
-class ReportWithoutTwins(_Part):
+class ReportWithoutTwins(Part):
     """The same network without the test images that show what an image of train or validation shows, too."""
 
     images: int = Field(description="test images that are left")
@@ -261,7 +136,7 @@ class ReportWithoutTwins(_Part):
     scores: dict[str, ReportScore] = Field(description="as in the report's `scores`, on the images that are left")
 
 
-class ReportData(_Part):
+class ReportData(Part):
     """The images."""
 
     source: str = Field(description="as typed")
@@ -291,7 +166,7 @@ class ReportData(_Part):
     fingerprint: str = Field(description="SHA-256 over contents and targets, not over paths or order")
 
 
-class Report(_Part):
+class Report(Part):
     """All of report.json."""
 
     version: Literal[1] = Field(1, description="of this schema; grows only when a field changes its meaning or goes")

@@ -3,7 +3,9 @@
 from typing import Any
 
 from foveal.measure import ERRORS
-from foveal.report.schema import Report, ReportOperating, ReportScore, ReportSelective
+from foveal.report.schema import Report
+from foveal.report.schema_part import ReportScore
+from foveal.report.schema_trust import ReportOperating, ReportSelective
 from foveal.report.trust_plots import reliability_svg, risk_coverage_svg
 from foveal.report.words import named, number
 

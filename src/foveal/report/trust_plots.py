@@ -14,7 +14,7 @@ from foveal.report.plots import (
     ticks,
     unit_square,
 )
-from foveal.report.schema import ReportBin
+from foveal.report.schema_trust import ReportBin
 
 __all__ = ["reliability_svg", "risk_coverage_svg"]
 

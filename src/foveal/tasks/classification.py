@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Label
+from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Judge, Rated, Task
-from foveal.types import Measurement
+from foveal.task import Examples, Head, Rated, Task
 
 __all__ = ["CLASSIFICATION"]
 
@@ -42,12 +42,6 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_labels(outputs, test, labels, settled)
 
 
-def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
-    from foveal.measure.judges import judge_labels
-
-    return judge_labels(test, labels, settled)
-
-
 CLASSIFICATION = Task(
     name="classification",
     summary="one label an image",
@@ -56,7 +50,6 @@ CLASSIFICATION = Task(
     head=_head,
     measure=_measure,
     rate=_rate,
-    judge=_judge,
     kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("accuracy", "top5_accuracy", "macro_f1"),

@@ -7,9 +7,9 @@ import numpy as np
 
 from foveal.answers import Boxes
 from foveal.extras import extra
+from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Judge, Rated, Task
-from foveal.types import Measurement
+from foveal.task import Examples, Head, Rated, Task
 
 __all__ = ["DETECTION"]
 
@@ -45,12 +45,6 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_boxes(outputs, test, labels, settled)
 
 
-def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
-    from foveal.measure.judges import judge_boxes
-
-    return judge_boxes(test, labels, settled)
-
-
 def _ready() -> None:
     with extra("detection"):
         import faster_coco_eval  # noqa: F401
@@ -64,7 +58,6 @@ DETECTION = Task(
     head=_head,
     measure=_measure,
     rate=_rate,
-    judge=_judge,
     kept_together="exact and near-duplicates, and named groups",
     recipe="detection",
     headline=("ap50", "ap", "ap75"),

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Labels
+from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Judge, Rated, Task
-from foveal.types import Measurement
+from foveal.task import Examples, Head, Rated, Task
 
 __all__ = ["MULTILABEL"]
 
@@ -42,12 +42,6 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_label_sets(outputs, test, labels, settled)
 
 
-def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> Judge:
-    from foveal.measure.judges import judge_label_sets
-
-    return judge_label_sets(test, labels, settled)
-
-
 MULTILABEL = Task(
     name="multilabel",
     summary="several labels at once",
@@ -56,7 +50,6 @@ MULTILABEL = Task(
     head=_head,
     measure=_measure,
     rate=_rate,
-    judge=_judge,
     kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("map", "macro_auroc", "macro_f1"),

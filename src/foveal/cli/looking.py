@@ -1,0 +1,102 @@
+"""The command that looks at images before anything is trained on them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from foveal.cli.loading import uncollected
+from foveal.cli.options import (
+    DECISIONS,
+    GROUP,
+    GROUP_LEVEL,
+    GROUP_PATTERN,
+    JSON,
+    PATH,
+    PATTERN,
+    SETTINGS,
+    SOURCE,
+    SPLIT,
+    TARGET,
+    TASK,
+    TOGETHER,
+    changes_of,
+    examples,
+    option,
+    reading_of,
+)
+
+__all__ = ["LOOK", "look"]
+
+LOOK = examples(
+    "foveal look photos/",
+    "foveal look photos.zip --json",
+    "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
+    "foveal look photos/ --augment sheet.png",
+    "foveal look photos/ --suspects --minutes 2",
+    "foveal look photos/ --shortcuts",
+    "foveal look xrays/ --group-pattern '(?P<patient>p[0-9]+)_' --fix moves.csv",
+)
+AUGMENT_HELP = "Draw some images as training would change them, into this PNG file."
+AUGMENT = Annotated[Path | None, option("--augment", "FILE", AUGMENT_HELP)]
+AS_IN = Annotated[str | None, option("--recipe", "NAME", "The recipe whose augmentation --augment shows.")]
+FIX_HELP = "Write what could be left out or grouped into this new table, to edit and to give to --decisions."
+FIX = Annotated[Path | None, option("--fix", "FILE", FIX_HELP, TOGETHER)]
+SUSPECTS_HELP = "Find labels that look wrong, by networks that learn from the others."
+SUSPECTS = Annotated[bool, option("--suspects", None, SUSPECTS_HELP)]
+SHORTCUTS_HELP = "Say how well the border, the colours or the file alone tell the label."
+SHORTCUTS = Annotated[bool, option("--shortcuts", None, SHORTCUTS_HELP)]
+
+
+def look(
+    source: SOURCE = "digits",
+    task: TASK = "auto",
+    target: TARGET = None,
+    path_column: PATH = None,
+    split_column: SPLIT = None,
+    group_column: GROUP = None,
+    target_pattern: PATTERN = None,
+    group_pattern: GROUP_PATTERN = None,
+    group_level: GROUP_LEVEL = None,
+    decisions: DECISIONS = None,
+    augment: AUGMENT = None,
+    recipe: AS_IN = None,
+    fix: FIX = None,
+    settings: SETTINGS = None,
+    suspects: SUSPECTS = False,
+    shortcuts: SHORTCUTS = False,
+    minutes: Annotated[float, option("--minutes", "M", "For --suspects.")] = 1.0,
+    as_json: JSON = False,
+) -> None:
+    """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, the split."""
+    from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
+    from foveal.cli import show
+    from foveal.cli.show_checks import show_checks, with_checks
+    from foveal.data import summary, write_proposal
+    from foveal.errors import SplitError
+    from foveal.tasks import named_task
+
+    columns = target, path_column, split_column, group_column, target_pattern
+    reading = reading_of(*columns, group_pattern, group_level)
+    with show.working(f"looking at {source}") as progress:
+        dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
+        if augment:
+            contact_sheet(dataset, augment, recipe=recipe, **changes_of(settings))
+        hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
+        with uncollected():
+            judged = check_labels(dataset, minutes=minutes, progress=progress) if suspects else None
+    if augment:
+        show.wrote(augment, "a row an image, the first as it is, then as training sees it")
+    if fix:
+        rows = write_proposal(dataset, fix)
+        how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
+        show.wrote(fix, f"{rows:,} proposals; {how}")
+    note = ""
+    try:
+        dataset = propose_split(dataset)
+    except SplitError as error:
+        note = str(error)
+    data = summary(dataset, named_task(dataset.task))
+    if as_json:
+        show.json_object(with_checks(data, hidden, judged))
+        return
+    show.data(data, dataset, note)
+    show_checks(hidden, judged)

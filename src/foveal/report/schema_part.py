@@ -1,0 +1,25 @@
+"""What all parts of report.json have in common, and the one that most of them hold: a number with its interval."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Part", "ReportScore"]
+
+
+class Part(BaseModel):
+    """A part of a report, frozen; no number in it is infinite."""
+
+    # Fields that a later Foveal adds to version 1 are passed over by an older one, so old readers keep working.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class ReportScore(Part):
+    """A number with its interval."""
+
+    value: float = Field(description="the number measured on the test images")
+    low: float = Field(description="lower bound of the interval")
+    high: float = Field(description="upper bound of the interval")
+    level: float = Field(
+        description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
+    )
+    n: int = Field(description="images the number rests on")
+    method: str = Field(description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`")
