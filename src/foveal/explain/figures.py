@@ -50,15 +50,15 @@ def draw_maps(layer: LayerAtWork, *, shared: bool = True, most: int = MOST) -> "
 
 
 def draw_filters(filters: Filters, most: int = MOST) -> "Figure":
-    """Filters with one channel or three as images (see `Filters.as_images`); others, such as those of the second layer,
-    one row each with its first 16 channels side by side, purple positive, orange negative, on one scale a filter.
+    """The filters of the first layer as images, where it has one channel or three (see `Filters.as_images`); others one
+    row each with its first 16 channels side by side, purple positive, orange negative, on one scale a filter.
 
     Raises:
         NetError: the weights of a dense layer, which have no places.
         MissingExtra: matplotlib is not installed.
     """
     weights = filters.weights
-    if weights.ndim != 4 or weights.shape[1] in (1, 3):
+    if weights.ndim != 4 or (filters.first and weights.shape[1] in (1, 3)):
         images = filters.as_images()
         text = _title(filters.path, min(most, len(images)), len(images), "filters", "gray is 0, each on its own scale")
         return _sheet(list(images[:most]), text)

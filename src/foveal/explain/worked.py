@@ -16,8 +16,8 @@ __all__ = ["draw_arithmetic"]
 
 CHANNELS = 3  # of a patch that are drawn
 TERMS = 8  # of numbers in a row, or of a 1×1 patch
-WRITTEN = 7  # cells of a side in which numbers can still be read
-LUMINANCE, BRIGHT = np.array([0.2126, 0.7152, 0.0722]), 0.5  # of a colour; on brighter ones numbers are written dark
+ROOMY, WRITTEN = 5, 7  # cells of a side in which numbers are easily read, and can still be read
+LUMINANCE, BRIGHT = np.array([0.2126, 0.7152, 0.0722]), 0.45  # of a colour; on brighter ones numbers are written dark
 LINE = 0.19  # inches of a line of text
 CELL, LARGEST_GRID = 0.42, 2.1  # inches
 
@@ -152,17 +152,18 @@ def _grid(axes: "Axes", values: np.ndarray, limit: float) -> None:
     bare(axes)
     if max(values.shape) > WRITTEN + 1:
         return
-    size = 7.5 if max(values.shape) <= 5 or values.shape[0] == 1 else 6
+    roomy = max(values.shape) <= ROOMY or len(values) == 1
     bright = shades[..., :3] @ LUMINANCE > BRIGHT
     for (row, column), value in np.ndenumerate(values):
         color = "#222" if bright[row, column] else "white"
-        axes.text(column, row, _number(value), ha="center", va="center", fontsize=size, color=color)
+        shown = _number(value, 3 if roomy else 2)
+        axes.text(column, row, shown, ha="center", va="center", fontsize=7.5 if roomy else 6, color=color)
 
 
-def _number(value: float) -> str:
-    """In five characters and a sign at most, if it is below 100,000."""
+def _number(value: float, most: int) -> str:
+    """With so many decimals at most; fewer, the larger it is."""
     if not np.isfinite(value):
         return ""
     decimals = next((digits for least, digits in ((99.5, 0), (9.95, 1), (0.0995, 2)) if abs(value) >= least), 3)
-    shown = f"{value:.{decimals}f}"
+    shown = f"{value:.{min(decimals, most)}f}"
     return shown if float(shown) else "0"
