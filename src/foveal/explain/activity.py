@@ -147,28 +147,27 @@ class _Sums:
 
     def add(self, output: Tensor) -> None:
         values = _by_unit(output)
-        finite = values.isfinite()
-        bad = int((~finite).sum())
-        self.not_finite += bad
-        self.n = self.n + finite.sum(1).double().cpu()
-        filled = values if not bad else values.where(finite, 0)
-        self.total = self.total + filled.sum(1, dtype=torch.float64).cpu()
-        self.above = self.above + (filled > 0).sum(1).double().cpu()
+        low, high = torch.aminmax(values.transpose(0, 1).flatten(1), dim=1)
+        n = torch.full(low.shape, values.numel() // len(low), dtype=torch.float64)
+        if not (low.isfinite().all() and high.isfinite().all()):
+            finite = values.isfinite()
+            n = finite.sum((0, 2)).double().cpu()
+            self.not_finite += int((~finite).sum())
+            low, high = (values.where(finite, end).transpose(0, 1).flatten(1) for end in (torch.inf, -torch.inf))
+            low, high, values = low.amin(1), high.amax(1), values.where(finite, 0)
+        self.n = self.n + n
+        self.low, self.high = torch.minimum(self.low, low.cpu()), torch.maximum(self.high, high.cpu())
+        self.total = self.total + values.sum((0, 2), dtype=torch.float64).cpu()
+        self.above = self.above + (values > 0).sum((0, 2)).double().cpu()
         if span := BOUNDED.get(self.activation):
             middle, half = span
-            self.beyond = self.beyond + ((filled - middle).abs() > SATURATED * half).sum(1).double().cpu()
-        lows, highs = (
-            (values, values) if not bad else (values.where(finite, torch.inf), values.where(finite, -torch.inf))
-        )
-        self.low = torch.minimum(self.low, lows.amin(1).cpu())
-        self.high = torch.maximum(self.high, highs.amax(1).cpu())
+            self.beyond = self.beyond + ((values - middle).abs() > SATURATED * half).sum((0, 2)).double().cpu()
 
     def fill(self, output: Tensor) -> None:
         values = output.detach().float().flatten()
         if self.not_finite:
             values = values[values.isfinite()]
-        low, high = self.range
-        self.counts = self.counts + torch.histc(values, BINS, low, high).double().cpu()
+        self.counts = self.counts + torch.histc(values, BINS, *self.range).double().cpu()
 
     @property
     def range(self) -> tuple[float, float]:
@@ -195,8 +194,8 @@ class _Sums:
 
 
 def _by_unit(output: Tensor) -> Tensor:
-    """(U, values): maps by channel, other shapes by their last axis."""
+    """(B, U, values): maps by channel, other shapes by their last axis."""
     values = output.detach().float()
     if values.ndim == 4:
-        return values.transpose(0, 1).flatten(1)
-    return values.reshape(-1, values.shape[-1]).T
+        return values.flatten(2)
+    return values.reshape(-1, values.shape[-1], 1)

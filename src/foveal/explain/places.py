@@ -1,6 +1,5 @@
 """Where a number of a network comes from: every layer that works, with its path, its token and a plain name."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -152,7 +151,8 @@ def words_of(module: nn.Module, leaf: bool) -> str:
     kind = kind_of(module, leaf)
     if isinstance(module, nn.Conv2d):
         groups = "" if module.groups == 1 else f", {module.groups} groups"
-        return f"{kind} {_window(module, (1, 1))}, {module.out_channels} filters{groups}"
+        window = times(_pair(module.kernel_size))
+        return f"{kind} {window}, {module.out_channels} filters{groups}{_steps(module, (1, 1))}"
     if isinstance(module, Whitening):
         stride = "" if module.stride == 1 else f", stride {module.stride}"
         return f"{kind} {times((module.kernel, module.kernel))}, {len(module.weight)} filters{stride}"
@@ -161,7 +161,8 @@ def words_of(module: nn.Module, leaf: bool) -> str:
     if isinstance(module, NORMS) and (activation := activation_of(module)):
         return f"{kind}, then {activation}"
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
-        return f"{kind} {_window(module, _pair(module.kernel_size))}"
+        window = _pair(module.kernel_size)
+        return f"{kind} {times(window)}{_steps(module, window)}"
     if isinstance(module, nn.AdaptiveMaxPool2d | nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
         return f"global {kind}"
     if type(module).__name__ in GLOBAL_MEANS:
@@ -171,13 +172,13 @@ def words_of(module: nn.Module, leaf: bool) -> str:
     return f"own step of {type(module).__name__}" if kind == "own step" else kind
 
 
-def _window(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, usual: tuple[int, int]) -> str:
-    stride, text = _pair(module.stride), times(_pair(module.kernel_size))
-    if stride != usual:
-        text += f", stride {stride[0] if stride[0] == stride[1] else times(stride)}"
-    dilation = _pair(getattr(module, "dilation", 1))
-    if math.prod(dilation) > 1:
-        text += f", dilation {dilation[0] if dilation[0] == dilation[1] else times(dilation)}"
+def _steps(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, usual: tuple[int, int]) -> str:
+    """Stride and dilation, where they are not the usual ones."""
+    text = ""
+    for name, expected in (("stride", usual), ("dilation", (1, 1))):
+        found = _pair(getattr(module, name, expected))  # average pooling has no dilation
+        if found != expected:
+            text += f", {name} {found[0] if found[0] == found[1] else times(found)}"
     return text
 
 

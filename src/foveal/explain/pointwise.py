@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -36,11 +37,11 @@ def _clipped(x: float, low: float, high: float) -> float:
     return min(max(x, low), high)
 
 
-FORMULAS: dict[str, tuple[str, Callable[[float, nn.Module], float]]] = {
+FORMULAS: dict[str, tuple[str, Callable[[float, Any], float]]] = {
     "ReLU": ("max(0, x)", lambda x, _: max(0.0, x)),
     "ReLU6": ("min(max(0, x), 6)", lambda x, _: _clipped(x, 0, 6)),
-    "leaky ReLU": ("x, or slope · x below 0", lambda x, module: x if x >= 0 else module.negative_slope * x),  # type: ignore
-    "ELU": ("x, or α (eˣ − 1) below 0", lambda x, module: x if x > 0 else module.alpha * math.expm1(x)),  # type: ignore
+    "leaky ReLU": ("x, or slope · x below 0", lambda x, module: x if x >= 0 else module.negative_slope * x),
+    "ELU": ("x, or α (eˣ − 1) below 0", lambda x, module: x if x > 0 else module.alpha * math.expm1(x)),
     "GELU": ("x · Φ(x)", lambda x, _: x * (1 + math.erf(x / SQRT2)) / 2),
     "SiLU": ("x / (1 + e⁻ˣ)", lambda x, _: x * _sigmoid(x)),
     "sigmoid": ("1 / (1 + e⁻ˣ)", lambda x, _: _sigmoid(x)),

@@ -75,11 +75,13 @@ class Filters:
         weights: of a convolution, (filters, channels, height, width), where a layer in groups has the channels of one
             group; of a dense layer (units, inputs).
         bias: (filters,) or (units,); None where it has none.
+        first: whether it is the network's first layer with weights, the one that sees the image.
     """
 
     path: str
     weights: np.ndarray
     bias: np.ndarray | None
+    first: bool
 
     def as_images(self, shape: Shape | None = None) -> np.ndarray:
         """(filters, height, width, 3) uint8: gray is 0, bright what a filter looks for, dark what it wants absent, as
@@ -163,7 +165,8 @@ def filters(network: Network, path: str) -> Filters:
             remedy="watch(network, pixels).places lists the layers.",
         )
     bias = getattr(module, "bias", None)
-    return Filters(path, _copied(weight), None if bias is None else _copied(bias))
+    first = next(one for one in network.body.modules() if getattr(one, "weight", None) is not None)
+    return Filters(path, _copied(weight), None if bias is None else _copied(bias), module is first)
 
 
 def _winners(module: nn.Module, x: Tensor) -> np.ndarray | None:
