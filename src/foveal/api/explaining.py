@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from foveal.api.inside import Group, Samples
     from foveal.chosen import Chosen
     from foveal.engine.predictor import Predictor
-    from foveal.explain import Activity, AtWork, Tested
+    from foveal.explain import Activity, AtWork, Target, Tested
     from foveal.nets.layers import Network
     from foveal.report.explained import ExplainedLayer, ExplainedMap, ExplainedPage
 
@@ -274,10 +274,10 @@ class _Inside:
         chosen = np.unique(np.linspace(0, len(found) - 1, min(LIKED, len(found))).round().astype(int))
         return [found[number] for number in chosen.tolist()]
 
-    def _part(self, group: "Group") -> Any:
-        from foveal.explain import part_of
+    def _part(self, group: "Group") -> "Target":
+        from foveal.api.inside import target_of
 
-        return part_of(self.network, group.work.path)
+        return target_of(self.network, group.work)
 
     def _layers_of(self, seen: "AtWork") -> "list[ExplainedLayer]":
         from foveal.api.inside import layer_of_image, liked

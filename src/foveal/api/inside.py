@@ -21,10 +21,10 @@ from foveal.report.plots import thumbnail_uri
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from foveal.explain import Activity, Arithmetic, AtWork, LayerAtWork, Place
+    from foveal.explain import Activity, Arithmetic, AtWork, LayerAtWork, Place, Target
     from foveal.nets.layers import Network
 
-__all__ = ["Group", "Samples", "grouped", "layer_of_image", "layer_of_network", "liked", "made"]
+__all__ = ["Group", "Samples", "grouped", "layer_of_image", "layer_of_network", "liked", "made", "target_of"]
 
 MAPS = 32  # shown of a layer
 KERNELS = 16  # of the channels that a filter sees
@@ -99,6 +99,14 @@ def grouped(places: "Sequence[Place]") -> list[Group]:
     return [group for group in found if group.work.kind != "normalisation"]
 
 
+def target_of(network: "Network", place: "Place") -> "Target":
+    """The layer of the notation around a place, or the place itself inside a backbone."""
+    from foveal.explain import targets
+
+    around = [target for target in targets(network) if f"{place.path}.".startswith(f"{target.path}.")]
+    return max(around, key=lambda target: len(target.path))
+
+
 def layer_of_image(
     network: "Network",
     seen: "AtWork",
@@ -156,7 +164,7 @@ def layer_of_network(network: "Network", group: Group, activity: "Activity | Non
     return ExplainedLayer(group.title, group.words, group.shape, pictures, histogram, caption, notes)
 
 
-def liked(network: "Network", layer: str, samples: Samples, channels: Sequence[int]) -> dict[str, list[Patch]]:
+def liked(network: "Network", layer: "Target", samples: Samples, channels: Sequence[int]) -> dict[str, list[Patch]]:
     """The parts of images that excite some channels most, by a title for each channel."""
     from foveal.explain import likings
 
@@ -172,7 +180,7 @@ def liked(network: "Network", layer: str, samples: Samples, channels: Sequence[i
     }
 
 
-def made(network: "Network", layer: str, shape: tuple[int, int, int], channels: int) -> Picture:
+def made(network: "Network", layer: "Target", shape: tuple[int, int, int], channels: int) -> Picture:
     """Images made by gradient ascent to excite the first channels."""
     from foveal.explain import maximised
 
@@ -218,11 +226,11 @@ def _filters(network: "Network", place: "Place") -> Picture:
 
 
 def _field(network: "Network", seen: "AtWork", group: Group, peak: Sequence[np.intp]) -> Picture:
-    from foveal.explain import part_of, receptive_field
+    from foveal.explain import receptive_field
 
     pixels = seen.pixels.transpose(1, 2, 0)
     shape = (pixels.shape[2], *pixels.shape[:2])
-    found = receptive_field(network, part_of(network, group.last.path), shape, int(peak[1]), int(peak[2]))
+    found = receptive_field(network, target_of(network, group.last), shape, int(peak[1]), int(peak[2]))
     box = found.box
     words = f"{box.bottom - box.top}×{box.right - box.left} pixels" + (
         "" if found.mask.sum() < found.mask.size else ", all of it"

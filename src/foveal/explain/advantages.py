@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.explain.parts import Place, places
+from foveal.explain.target import Target, device_of, targets
 from foveal.measure.robustness import measure_shifts
 from foveal.measure.shifts import Shifted
 from foveal.nets.composed import Residual
@@ -91,7 +91,7 @@ class ShiftConsistency:
 
 
 def connections(network: Network, shape: tuple[int, int, int]) -> tuple[Connections, ...]:
-    """Every convolution of a network in the order of `places`, shortcuts of residual blocks under their block's name;
+    """Every convolution of a network in the order of `targets`, shortcuts of residual blocks under their block's name;
     the network is left in evaluation mode.
 
     Args:
@@ -100,9 +100,9 @@ def connections(network: Network, shape: tuple[int, int, int]) -> tuple[Connecti
     Raises:
         NetError: a layer of the notation does not fit the image.
     """
-    convolutions = [(place, module) for place in places(network) for module in _convolutions(place)]
+    convolutions = [(target, module) for target in targets(network) for module in _convolutions(target)]
     seen = _shapes(network, [module for _, module in convolutions], shape)
-    return tuple(_connections(place, module, *seen[module]) for place, module in convolutions if module in seen)
+    return tuple(_connections(target, module, *seen[module]) for target, module in convolutions if module in seen)
 
 
 def shift_consistency(
@@ -130,15 +130,15 @@ def shift_consistency(
     return ShiftConsistency(len(test.files), scores, change)
 
 
-def _convolutions(place: Place) -> Iterator[nn.Conv2d | Whitening]:
+def _convolutions(target: Target) -> Iterator[nn.Conv2d | Whitening]:
     """Of this layer alone; those inside a block are layers themselves."""
-    if place.step is None:
-        if isinstance(place.module, nn.Conv2d | Whitening):
-            yield place.module
-    elif isinstance(place.step.layer, Conv | Whiten):
-        yield from (part for part in place.module.children() if isinstance(part, nn.Conv2d | Whitening))
-    elif isinstance(place.step.layer, Residual):
-        blocks = (part for part in place.module.children() if isinstance(part, ResidualBlock))
+    if target.step is None:
+        if isinstance(target.module, nn.Conv2d | Whitening):
+            yield target.module
+    elif isinstance(target.step.layer, Conv | Whiten):
+        yield from (part for part in target.module.children() if isinstance(part, nn.Conv2d | Whitening))
+    elif isinstance(target.step.layer, Residual):
+        blocks = (part for part in target.module.children() if isinstance(part, ResidualBlock))
         yield from (block.shortcut for block in blocks if isinstance(block.shortcut, nn.Conv2d))
 
 
@@ -153,7 +153,7 @@ def _shapes(
 
     hooks = [module.register_forward_hook(note) for module in modules]
     network.eval()
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     try:
         with torch.inference_mode():
             network.body(network.normalize(torch.zeros(1, *shape, device=device)))
@@ -163,16 +163,16 @@ def _shapes(
     return found
 
 
-def _connections(place: Place, module: nn.Conv2d | Whitening, before: Shape, after: Shape) -> Connections:
+def _connections(target: Target, module: nn.Conv2d | Whitening, before: Shape, after: Shape) -> Connections:
     kernel, stride, dilation, groups = tuple(module.weight.shape[2:]), module.stride, 1, 1
     pads = [0, 0]
     if isinstance(module, nn.Conv2d):
         dilation, groups = module.dilation, module.groups
         # torch keeps the edges that it adds itself from right to left: left, right, top, bottom.
         pads = [module._reversed_padding_repeated_twice[2], module._reversed_padding_repeated_twice[0]]
-    if place.step is not None and isinstance(place.step.layer, Conv):
-        before = place.step.before  # unequal edges are added by a module of their own
-        pads = [first for first, _ in place.step.layer.window.pads(*before[1:])]
+    if target.step is not None and isinstance(target.step.layer, Conv):
+        before = target.step.before  # unequal edges are added by a module of their own
+        pads = [first for first, _ in target.step.layer.window.pads(*before[1:])]
     taps = [
         _taps(n, out, k, s, d, p)
         for n, out, k, s, d, p in zip(before[1:], after[1:], kernel, _pair(stride), _pair(dilation), pads)
@@ -180,7 +180,7 @@ def _connections(place: Place, module: nn.Conv2d | Whitening, before: Shape, aft
     connected = math.prod(taps) * before[0] // groups * after[0]
     outputs = math.prod(after)
     return Connections(
-        layer=place.name,
+        layer=target.name,
         before=before,
         after=after,
         kernel=(kernel[0], kernel[1]),
@@ -218,7 +218,7 @@ def _outputs(network: Network, images: _Images) -> np.ndarray:
     """Raw outputs (N, …) float32."""
     count, height, width, _ = images.shape
     size = min(max(1, AT_ONCE // (height * width)), MOST_AT_ONCE)
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     found = []
     with torch.inference_mode():
         for start in range(0, count, size):

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.explain.parts import Place, find, places, reach_all
 from foveal.explain.spans import Span, spans_of
+from foveal.explain.target import Target, device_of, find_target, reach_all, targets
 from foveal.measure.intervals import mean_of
 from foveal.nets.layers import Network
 from foveal.nets.windows import Pair
@@ -53,7 +53,7 @@ class Equivariance:
 def equivariance(
     network: Network,
     pixels: Tensor,
-    layers: Sequence[str | Place] | None = None,
+    layers: Sequence[str | Target] | None = None,
     distances: Sequence[int] = DISTANCES,
     seed: int = 0,
 ) -> tuple[Equivariance, ...]:
@@ -74,33 +74,33 @@ def equivariance(
         NetError: there is no such layer.
     """
     network.eval()
-    chosen = _default(network) if layers is None else [find(network, layer) for layer in layers]
+    chosen = _default(network) if layers is None else [find_target(network, layer) for layer in layers]
     _, channels, height, width = pixels.shape
     spans = spans_of(network, chosen, (channels, height, width))
-    errors: dict[tuple[Place, int], list[Tensor]] = {(place, far): [] for place in chosen for far in distances}
+    errors: dict[tuple[Target, int], list[Tensor]] = {(target, far): [] for target in chosen for far in distances}
     for part in pixels.split(max(1, AT_ONCE // (height * width))):
         clean = _maps(network, chosen, part)
         for far in distances:
             moved = [_maps(network, chosen, _moved(part, far, axis)) for axis in (0, 1)]
-            for place, before, right_and_down in zip(chosen, clean, zip(*moved)):
+            for target, before, right_and_down in zip(chosen, clean, zip(*moved)):
                 if before is not None:
                     pairs = [
-                        _error(before, after, spans[place], far, axis)
+                        _error(before, after, spans[target], far, axis)
                         for axis, after in enumerate(right_and_down)
                         if after is not None
                     ]
-                    errors[place, far].append(torch.stack(pairs).nanmean(dim=0))
-    return tuple(_told(place, spans[place], far, found, seed) for (place, far), found in errors.items() if found)
+                    errors[target, far].append(torch.stack(pairs).nanmean(dim=0))
+    return tuple(_told(target, spans[target], far, found, seed) for (target, far), found in errors.items() if found)
 
 
-def _default(network: Network) -> list[Place]:
-    return [place for place in places(network) if place.step is not None or isinstance(place.module, nn.Conv2d)]
+def _default(network: Network) -> list[Target]:
+    return [target for target in targets(network) if target.step is not None or isinstance(target.module, nn.Conv2d)]
 
 
-def _maps(network: Network, chosen: Sequence[Place], pixels: Tensor) -> list[Tensor | None]:
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+def _maps(network: Network, chosen: Sequence[Target], pixels: Tensor) -> list[Tensor | None]:
+    device = device_of(network)
     with torch.inference_mode():
-        return reach_all(network.body, [place.module for place in chosen], network.normalize(pixels.to(device)))
+        return reach_all(network.body, [target.module for target in chosen], network.normalize(pixels.to(device)))
 
 
 def _moved(pixels: Tensor, far: int, axis: int) -> Tensor:
@@ -142,13 +142,13 @@ def _map_moved(maps: Tensor, by: float, units: np.ndarray) -> Tensor:
     return here if not share else (1 - share) * here + share * maps[:, :, units - whole - 1]
 
 
-def _told(place: Place, spans: tuple[Span, Span] | None, far: int, found: list[Tensor], seed: int) -> Equivariance:
+def _told(target: Target, spans: tuple[Span, Span] | None, far: int, found: list[Tensor], seed: int) -> Equivariance:
     errors = torch.cat(found).numpy()
     errors = errors[~np.isnan(errors)]
     score = mean_of(errors, seed) if len(errors) else None
     if spans is None:
-        return Equivariance(place.name, None, far, False, score, 0)
+        return Equivariance(target.name, None, far, False, score, 0)
     rows, columns = spans
     counts = [len(_fits(spans[axis], far)) * int(spans[1 - axis].clean.sum()) for axis in (0, 1)]
     exact = far % rows.jump == 0 and far % columns.jump == 0
-    return Equivariance(place.name, (rows.jump, columns.jump), far, exact, score, sum(counts) / 2)
+    return Equivariance(target.name, (rows.jump, columns.jump), far, exact, score, sum(counts) / 2)

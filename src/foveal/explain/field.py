@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from foveal.errors import NetError
-from foveal.explain.parts import Place, find, reach
 from foveal.explain.support import Linearised, positive_copy, positive_image
+from foveal.explain.target import Target, device_of, find_target, reach
 from foveal.measure.intervals import ERROR, interval, resampled
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Residual
@@ -94,7 +94,7 @@ class EffectiveField:
         share: of the weight that `mask` holds.
         mask: (H, W) bool, the fewest pixels that hold that share.
         area: how many they are; bootstrap over images.
-        spread: standard deviation of the weight's place along an axis, mean of the two axes' variances, in pixels;
+        spread: standard deviation of the weight's target along an axis, mean of the two axes' variances, in pixels;
             bootstrap over images.
         images: of which the gradient is the mean.
         dead: of them, those that do not move the unit: a ReLU is off.
@@ -117,7 +117,11 @@ class EffectiveField:
 
 
 def receptive_field(
-    network: Network, layer: str | Place, shape: tuple[int, int, int], row: int | None = None, column: int | None = None
+    network: Network,
+    layer: str | Target,
+    shape: tuple[int, int, int],
+    row: int | None = None,
+    column: int | None = None,
 ) -> ReceptiveField:
     """The theoretical receptive field of a unit, pixel by pixel.
 
@@ -126,7 +130,7 @@ def receptive_field(
     max pooling count whole, padding counts for nothing. A map there is a (B, C, h, w) output.
 
     Args:
-        layer: its name, as `places` gives it.
+        layer: its name, as `targets` gives it.
         shape: of the image, (C, H, W).
         row: of the unit; the middle one, h // 2, where left out. Of a layer without a map, all its numbers are meant.
         column: likewise.
@@ -134,22 +138,22 @@ def receptive_field(
     Raises:
         NetError: there is no such layer or unit.
     """
-    place = find(network, layer)
-    steps = _way(outermost(network), place.step) if place.step else []
+    target = find_target(network, layer)
+    steps = _way(outermost(network), target.step) if target.step else []
     if steps and steps[0].before == shape and not any(isinstance(step.layer, Backbone) for step in steps):
         after = steps[-1].after
-        at = _unit(place.name, after, row, column)
+        at = _unit(target.name, after, row, column)
         mask = np.ones((1, 1), bool)
         if len(after) == 3:
             mask = np.zeros(after[1:], bool)
             mask[at] = True
-        return ReceptiveField(place.name, after, *at, reduce(_before, reversed(steps), mask))
-    return _by_gradient(network, place, shape, row, column)
+        return ReceptiveField(target.name, after, *at, reduce(_before, reversed(steps), mask))
+    return _by_gradient(network, target, shape, row, column)
 
 
 def effective_field(
     network: Network,
-    layer: str | Place,
+    layer: str | Target,
     pixels: Tensor,
     row: int | None = None,
     column: int | None = None,
@@ -171,12 +175,12 @@ def effective_field(
     Raises:
         NetError: there is no such layer or unit.
     """
-    place = find(network, layer)
-    theoretical = receptive_field(network, place, _shape(pixels), row, column)
+    target = find_target(network, layer)
+    theoretical = receptive_field(network, target, _shape(pixels), row, column)
     if channel is not None and not 0 <= channel < theoretical.shape[0]:
-        raise NetError(f"{place.name} has channels 0 to {theoretical.shape[0] - 1}, found {channel}.")
+        raise NetError(f"{target.name} has channels 0 to {theoretical.shape[0] - 1}, found {channel}.")
     at = theoretical.row, theoretical.column
-    maps = np.concatenate([_gradients(network, place, part, at, channel) for part in pixels.split(AT_ONCE)])
+    maps = np.concatenate([_gradients(network, target, part, at, channel) for part in pixels.split(AT_ONCE)])
     total = maps.sum()
     weight = maps.mean(axis=0) / (total / len(maps)) if total else maps.mean(axis=0)
     value, drawn = _extents(maps.mean(axis=0)[None], share), []
@@ -289,24 +293,26 @@ def _blurred_back(mask: np.ndarray, layer: BlurPool, size: tuple[int, int]) -> n
 
 
 def _by_gradient(
-    network: Network, place: Place, shape: tuple[int, int, int], row: int | None, column: int | None
+    network: Network, target: Target, shape: tuple[int, int, int], row: int | None, column: int | None
 ) -> ReceptiveField:
     twin, image = positive_copy(network.body), positive_image(shape)
     with Linearised():
-        (output,) = reach(twin, twin.get_submodule(place.path), image)
+        (output,) = reach(twin, target.within(twin), image)
     found = tuple(output.shape)
-    at = _unit(place.name, found, row, column)
+    at = _unit(target.name, found, row, column)
     unit = output.reshape(len(output), *_map(found))[:, at[0], at[1]]
     (gradient,) = torch.autograd.grad(unit.sum(), image)
-    return ReceptiveField(place.name, found, *at, (gradient[0] != 0).any(dim=0).numpy())
+    return ReceptiveField(target.name, found, *at, (gradient[0] != 0).any(dim=0).numpy())
 
 
-def _gradients(network: Network, place: Place, pixels: Tensor, at: tuple[int, int], channel: int | None) -> np.ndarray:
+def _gradients(
+    network: Network, target: Target, pixels: Tensor, at: tuple[int, int], channel: int | None
+) -> np.ndarray:
     """(B, H, W) float64, of each image, summed over its channels."""
     network.eval()
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     images = pixels.to(device, torch.float32).requires_grad_()
-    output = reach(network.body, place.module, network.normalize(images))
+    output = reach(network.body, target.module, network.normalize(images))
     units = output.reshape(*output.shape[:2], *_map(output.shape[1:]))[:, :, at[0], at[1]]
     chosen = units.sum(dim=1) if channel is None else units[:, channel]
     (gradient,) = torch.autograd.grad(chosen.sum(), images)

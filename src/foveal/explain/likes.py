@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from foveal.errors import NetError
 from foveal.explain.field import Box, receptive_field
-from foveal.explain.parts import Place, find, linear_of, reach
+from foveal.explain.target import Target, device_of, find_target, linear_of, reach
 from foveal.nets.layers import Network
 
 __all__ = ["Excited", "Liking", "checked_channels", "likings"]
@@ -64,7 +64,7 @@ class Liking:
 
 def likings(
     network: Network,
-    layer: str | Place,
+    layer: str | Target,
     batches: Iterable[tuple[Sequence[str], Tensor]],
     channels: Sequence[int] | None = None,
     *,
@@ -81,14 +81,14 @@ def likings(
     Raises:
         NetError: there is no such layer or channel, it has no filters, or there are no images.
     """
-    place = find(network, layer)
-    part = linear_of(place)
-    chosen = checked_channels(place.name, part.weight.shape[0], channels)
-    best = _Best(network, place, chosen, top)
+    target = find_target(network, layer)
+    part = linear_of(target)
+    chosen = checked_channels(target.name, part.weight.shape[0], channels)
+    best = _Best(network, target, chosen, top)
     for files, pixels in batches:
         best.take(files, pixels, _values(network, part, pixels, chosen))
     if not best.images:
-        raise NetError(f"Expected images to find out what {place.name} likes, found none.", remedy="Give some.")
+        raise NetError(f"Expected images to find out what {target.name} likes, found none.", remedy="Give some.")
     return best.likings()
 
 
@@ -108,7 +108,7 @@ def checked_channels(name: str, count: int, channels: Sequence[int] | None) -> l
 def _values(network: Network, part: nn.Module, pixels: Tensor, channels: Sequence[int]) -> Tensor:
     """(B, K, h, w) on the CPU, before the activation; a map of 1×1 where there is none."""
     network.eval()
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     with torch.inference_mode():
         output = reach(network.body, part, network.normalize(pixels.to(device)))
         found = output[:, channels].float().cpu()
@@ -118,8 +118,8 @@ def _values(network: Network, part: nn.Module, pixels: Tensor, channels: Sequenc
 class _Best:
     """The best images so far, a row a channel."""
 
-    def __init__(self, network: Network, place: Place, channels: Sequence[int], top: int) -> None:
-        self.network, self.place, self.channels, self.top = network, place, channels, top
+    def __init__(self, network: Network, target: Target, channels: Sequence[int], top: int) -> None:
+        self.network, self.target, self.channels, self.top = network, target, channels, top
         self.found: list[list[Excited]] = [[] for _ in channels]
         self.boxes: dict[tuple[int, int], Box] = {}
         self.images, self.numbers = 0, 0
@@ -127,6 +127,7 @@ class _Best:
 
     def take(self, files: Sequence[str], pixels: Tensor, values: Tensor) -> None:
         """Images with their values (B, K, h, w)."""
+        names = list(files)
         self.images += len(files)
         self.numbers += len(files) * values.shape[2] * values.shape[3]
         exact = values.double()
@@ -140,7 +141,7 @@ class _Best:
                 if len(found) == self.top and value <= found[-1].value:
                     break
                 row, column = divmod(int(places[image, k]), width)
-                found.append(self._excited(files[image], pixels[image], value, row, column))
+                found.append(self._excited(names[image], pixels[image], value, row, column))
                 found.sort(key=lambda one: -one.value)
                 del found[self.top :]
 
@@ -148,14 +149,14 @@ class _Best:
         means = self.sums[0] / self.numbers
         deviations = (self.sums[1] / self.numbers - means**2).clamp(min=0).sqrt()
         return tuple(
-            Liking(self.place.name, channel, self.images, float(mean), float(deviation), tuple(found))
+            Liking(self.target.name, channel, self.images, float(mean), float(deviation), tuple(found))
             for channel, found, mean, deviation in zip(self.channels, self.found, means, deviations)
         )
 
     def _excited(self, file: str, image: Tensor, value: float, row: int, column: int) -> Excited:
         if (row, column) not in self.boxes:
             channels, height, width = image.shape
-            field = receptive_field(self.network, self.place, (channels, height, width), row, column)
+            field = receptive_field(self.network, self.target, (channels, height, width), row, column)
             self.boxes[row, column] = field.box
         box = self.boxes[row, column]
         patch = image[:, box.top : box.bottom, box.left : box.right].permute(1, 2, 0).cpu().numpy().copy()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.explain.likes import checked_channels
-from foveal.explain.parts import Place, find, linear_of, reach
+from foveal.explain.target import Target, device_of, find_target, linear_of, reach
 from foveal.nets.layers import Network
 
 __all__ = ["Maximised", "maximised"]
@@ -48,15 +48,15 @@ class Maximised:
 
 def maximised(
     network: Network,
-    layer: str | Place,
+    layer: str | Target,
     shape: tuple[int, int, int],
     channels: Sequence[int] | None = None,
     *,
     steps: int = STEPS,
     seed: int = 0,
 ) -> Maximised:
-    """For each channel of a convolution or a dense layer an image that makes the mean of the channel over its map large,
-    before its activation. All channels climb at once, each on its own; the network is left in evaluation mode.
+    """For each channel of a convolution or a dense layer an image that makes the mean of the channel over its map
+    large, before its activation. All channels climb at once, each on its own; the network is left in evaluation mode.
 
     An image is the logistic function of the sum of its waves, so that it has pixels that a file could have. Each step
     moves every wave by a like amount (Adam), long waves by more of the picture's contrast, and shrinks all of them a
@@ -72,11 +72,11 @@ def maximised(
     Raises:
         NetError: there is no such layer or channel, or it has no filters.
     """
-    place = find(network, layer)
-    part = linear_of(place)
-    chosen = checked_channels(place.name, part.weight.shape[0], channels)
+    target = find_target(network, layer)
+    part = linear_of(target)
+    chosen = checked_channels(target.name, part.weight.shape[0], channels)
     network.eval()
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     waves = torch.stack([_noise(shape, seed, channel) for channel in chosen]).to(device).requires_grad_()
     jitter = np.random.default_rng(seed)
     far = max(1, min(shape[1:]) // JITTER)
@@ -92,7 +92,7 @@ def maximised(
         after = _answers(network, part, images, chosen)
     found = [after.mean(dim=1), before.detach(), after.amax(dim=1)]
     arrays = [values.double().cpu().numpy() for values in found]
-    return Maximised(place.name, tuple(chosen), images.permute(0, 2, 3, 1).cpu().numpy(), *arrays)
+    return Maximised(target.name, tuple(chosen), images.permute(0, 2, 3, 1).cpu().numpy(), *arrays)
 
 
 def _noise(shape: tuple[int, int, int], seed: int, channel: int) -> Tensor:

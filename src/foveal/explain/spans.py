@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from foveal.explain.field import box_of, outermost
-from foveal.explain.parts import Place, reach_all
 from foveal.explain.support import Linearised, positive_copy, positive_image
+from foveal.explain.target import Target, reach_all
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Residual
 from foveal.nets.layers import Network
@@ -40,7 +40,7 @@ class Span:
         taps = np.arange(outputs)[:, None] * stride - pad + np.arange(kernel)
         inside = (taps >= 0) & (taps < len(self.start))
         met = np.clip(taps, 0, len(self.start) - 1)
-        clean = (inside & self.clean[met]).all(axis=1)
+        clean = np.logical_and.reduce(inside & self.clean[met], axis=1)
         return Span(self.start[met].min(axis=1), self.end[met].max(axis=1), clean, self.jump * stride)
 
     def together(self, other: "Span") -> "Span":
@@ -53,7 +53,7 @@ Spans = tuple[Span, Span]
 """Of rows and of columns."""
 
 
-def spans_of(network: Network, chosen: Sequence[Place], shape: tuple[int, int, int]) -> dict[Place, Spans | None]:
+def spans_of(network: Network, chosen: Sequence[Target], shape: tuple[int, int, int]) -> dict[Target, Spans | None]:
     """The spans of each layer, None where it has no map.
 
     Args:
@@ -66,9 +66,9 @@ def spans_of(network: Network, chosen: Sequence[Place], shape: tuple[int, int, i
         if isinstance(step.layer, Backbone):
             spans = None
         spans = _after(spans, step, known)
-    others = [place for place in chosen if place.step is None]
+    others = [target for target in chosen if target.step is None]
     by_gradient = _by_gradient(network, others, shape) if others else {}
-    return {place: known.get(id(place.step)) if place.step else by_gradient[place] for place in chosen}
+    return {target: known.get(id(target.step)) if target.step else by_gradient[target] for target in chosen}
 
 
 def _pixels(size: int) -> Span:
@@ -118,17 +118,17 @@ def _slid(spans: Spans, window: Window) -> Spans:
     return rows, columns
 
 
-def _by_gradient(network: Network, chosen: Sequence[Place], shape: tuple[int, int, int]) -> dict[Place, Spans | None]:
+def _by_gradient(network: Network, chosen: Sequence[Target], shape: tuple[int, int, int]) -> dict[Target, Spans | None]:
     """Of modules: from the fields of the middle unit and of the one before it, up and to the left. A field that reaches
     an edge of the image may have been cut there, and no unit of its map counts as clean."""
     twin, image = positive_copy(network.body), positive_image(shape)
-    modules = [twin.get_submodule(place.path) for place in chosen]
+    modules = [target.within(twin) for target in chosen]
     with Linearised():
         maps = reach_all(twin, modules, image)
-    found: dict[Place, Spans | None] = {}
-    for place, output in zip(chosen, maps):
+    found: dict[Target, Spans | None] = {}
+    for target, output in zip(chosen, maps):
         if output is None or output.ndim != 4 or min(output.shape[2:]) < 2:
-            found[place] = None
+            found[target] = None
             continue
         middle = output.shape[2] // 2, output.shape[3] // 2
         boxes = []
@@ -136,7 +136,7 @@ def _by_gradient(network: Network, chosen: Sequence[Place], shape: tuple[int, in
             (gradient,) = torch.autograd.grad(output[0, :, row, column].sum(), image, retain_graph=True)
             boxes.append(box_of((gradient[0] != 0).any(dim=0).numpy()))
         here, there = boxes
-        found[place] = (
+        found[target] = (
             _even(here.top, here.bottom, here.top - there.top, middle[0], output.shape[2], shape[1]),
             _even(here.left, here.right, here.left - there.left, middle[1], output.shape[3], shape[2]),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+import torch
 from torch import Tensor, nn
 
 from foveal.errors import NetError
@@ -14,22 +15,22 @@ from foveal.nets.layers import Network
 from foveal.nets.parts import Whitening
 from foveal.nets.walk import Step
 
-__all__ = ["Linear", "Place", "find", "linear_of", "part_of", "places", "reach", "reach_all"]
+__all__ = ["Linear", "Target", "device_of", "find_target", "linear_of", "reach", "reach_all", "targets"]
 
 Linear = nn.Conv2d | nn.Linear | Whitening
 CLOSE = 4  # names suggested
+BODY = "body."
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """A layer.
+class Target:
+    """A layer that is looked at.
 
     Args:
         name: its token in the line, `64c3`; `mp2#2` for the second of that token, and `flat` for a flattening that is
-            implied. Inside a backbone or a module of one's own: the name that torch gives it, `net.layer1.0.conv1`.
-        path: of its module inside the network's body, as torch writes it.
-        module: it takes a part in the network's work whenever the network is called.
-        step: of the notation; None inside a backbone or a module of one's own.
+            implied. Inside a backbone or a module of one's own: its path.
+        path: of its module in the network, as `named_modules` spells it: `body.0.conv`.
+        step: of the notation; None for a single module.
     """
 
     name: str
@@ -37,66 +38,66 @@ class Place:
     module: nn.Module
     step: Step | None
 
+    def within(self, body: nn.Module) -> nn.Module:
+        """The same module in a copy of the network's body."""
+        return body.get_submodule(self.path.removeprefix(BODY))
 
-def places(network: Network) -> tuple[Place, ...]:
-    """The layers in the order of their work; modules inside a backbone, or inside a body of one's own, in the order in
-    which torch lists them."""
-    paths = {module: path for path, module in network.body.named_modules()}
-    found: list[Place] = []
+
+def targets(network: Network) -> tuple[Target, ...]:
+    """The layers of the notation in the order of their work, then the modules inside a backbone, or inside a body of
+    one's own, in the order in which torch lists them."""
+    paths = {module: BODY + path for path, module in network.body.named_modules()}
+    found: list[Target] = []
     seen: Counter[str] = Counter()
     for built in network.steps:
         token = built.step.token or "flat"
         seen[token] += 1
         name = token if seen[token] == 1 else f"{token}#{seen[token]}"
-        found.append(Place(name, paths[built.module], built.module, built.step))
+        found.append(Target(name, paths[built.module], built.module, built.step))
     inside = network.backbone if network.steps else network.body
-    start = len(paths[inside]) + 1 if inside is not None and paths[inside] else 0
     for module in inside.modules() if inside is not None else ():
         if module is not inside:
-            found.append(Place(paths[module][start:], paths[module], module, None))
+            found.append(Target(paths[module], paths[module], module, None))
     return tuple(found)
 
 
-def find(network: Network, layer: str | Place) -> Place:
-    """The layer of that name.
+def find_target(network: Network, layer: str | Target) -> Target:
+    """The layer of that name, or the module of the body that has that path.
 
     Raises:
         NetError: there is none.
     """
-    if isinstance(layer, Place):
+    if isinstance(layer, Target):
         return layer
-    known = {place.name: place for place in places(network)}
+    known = {target.name: target for target in targets(network)}
     if layer in known:
         return known[layer]
+    for path, module in network.body.named_modules():
+        if path and BODY + path == layer:
+            return Target(layer, layer, module, None)
     close = difflib.get_close_matches(layer, known, n=CLOSE, cutoff=0.4) or list(known)[:CLOSE]
     raise NetError(f"The network has no layer {layer!r}.", remedy=f"Its layers are named as {', '.join(close)}.")
 
 
-def part_of(network: Network, path: str) -> Place:
-    """The innermost layer around the module of that path, `body.0.conv`.
-
-    Raises:
-        NetError: it is in none of the body's.
-    """
-    around = [place for place in places(network) if f"{path}.".startswith(f"body.{place.path}.")]
-    if not around:
-        raise NetError(f"{path} is in no layer of the network's body.")
-    return max(around, key=lambda place: len(place.path))
+def device_of(network: Network) -> torch.device:
+    """Where its weights are."""
+    return next((weight.device for weight in network.parameters()), torch.device("cpu"))
 
 
-def linear_of(place: Place) -> Linear:
-    """The convolution or dense layer of a place, without its activation.
+def linear_of(target: Target) -> Linear:
+    """The convolution or dense layer that a target is, without its activation.
 
     Raises:
         NetError: it is neither.
     """
-    if place.step is None or not isinstance(place.step.layer, Residual):
-        parts = [place.module, *place.module.children()]
-        for part in parts:
-            if isinstance(part, Linear):
-                return part
+    parts = [target.module]
+    if target.step is not None and not isinstance(target.step.layer, Residual):
+        parts += target.module.children()
+    for part in parts:
+        if isinstance(part, Linear):
+            return part
     raise NetError(
-        f"{place.name} is no convolution and no dense layer, so it has no filters.",
+        f"{target.name} is no convolution and no dense layer, so it has no filters.",
         remedy="Name a layer with weights, such as 32c3 or 128n.",
     )
 
@@ -148,7 +149,7 @@ def reach_all(body: nn.Module, modules: Sequence[nn.Module], images: Tensor) -> 
 
 
 def _tensor(module: nn.Module, output: object) -> Tensor:
-    """With its channels second: dense layers on maps, and whatever works on tokens (B, N, F), have them last."""
+    """Its output with channels second: dense layers on maps, and whatever works on tokens (B, N, F), have them last."""
     if isinstance(output, Tensor):
         last = output.ndim == 3 or (output.ndim == 4 and isinstance(module, nn.Linear))
         return output.movedim(-1, 1) if last else output
