@@ -26,8 +26,8 @@ class Attribution:
         direction: 1; −1 where the answer is a value and this one lies below that of the image without its details.
         layer: whose map it was made from, by its name in the network; empty where the method looks at pixels.
         how: one line: the layer's size, the steps and the baseline, or the window and the stride.
-        completeness: of integrated gradients, |sum of the map − (f(image) − f(baseline))| over |f(image) − f(baseline)|,
-            which is 0 where the integral is exact; otherwise None.
+        completeness: of integrated gradients, by how much the sum of the map misses f(image) − f(baseline), as a share
+            of that; 0 where the integral is exact. Otherwise None.
     """
 
     method: str

@@ -1,0 +1,265 @@
+"""Whether a map tells what the network goes by. Shapes: B images, C channels, H height, W width, O orders.
+
+Three tests, each of which a map that looks convincing can fail:
+
+- weights: the same network without what it learned must give another map (Adebayo et al., "Sanity checks for saliency
+  maps", NeurIPS 2018).
+- deletion and insertion: taking away first what the map says counts most must take the answer away sooner than any
+  order drawn at random, and sooner than beginning in the middle of the image, where people put things; and giving it
+  first must bring the answer back sooner (Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.3).
+- noise: where noise that nobody sees leaves the answer, it must leave the map (Alvarez-Melis and Jaakkola, "On the
+  robustness of interpretability methods", 2018, arXiv 1806.08049).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.stats import rankdata, t
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from foveal.chosen import Chosen
+from foveal.explain.attribution import Attribution, Check, Tested
+from foveal.explain.methods import Method
+from foveal.explain.passes import outputs_of, scalars, without_details
+from foveal.explain.redraw import redrawn
+from foveal.nets.layers import Network
+
+__all__ = ["ALIKE", "STEADY", "Bench", "rank_correlation"]
+
+ALIKE = 0.5  # rank correlation of absolute maps below which two maps are different ones
+UPPER_REDRAWS = 2  # of the upper half of the layers; of each the scalar and its negative, which is as likely a draw
+REDRAWS = 2  # of all layers
+STEADY = 0.5  # rank correlation of maps above which they are the same one
+NOISE = 0.02 * 255  # standard deviation: half the steps between shades that a person tells apart on a screen
+DRAWS = 3
+SAME_VALUE = 0.1  # spreads of the training targets within which a value has not changed
+CELLS = 16  # places along a side at which maps are compared
+PATCHES = 8  # along a side, of the orders
+COUNTS = (
+    np.array([0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64]) / 64
+)  # of the patches, at which a curve is taken: dense at first
+ORDERS = 10
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What the tests of all maps of one answer have in common, made once, when first needed.
+
+    Args:
+        pixels: the image, (1, C, H, W) float32, 0 to 255.
+        direction: as of `Attribution`.
+        seed: everything that is drawn is a function of it.
+    """
+
+    network: Network
+    pixels: Tensor
+    chosen: Chosen
+    direction: int = 1
+    seed: int = 0
+
+    @cached_property
+    def image(self) -> Tensor:
+        """Normalised."""
+        return self.network.normalize(self.pixels)
+
+    @cached_property
+    def without_upper(self) -> list[Network]:
+        """Networks whose upper half of layers has lost its weights."""
+        return [redrawn(self.network, self._around, self.seed + 1 + k, 0.5) for k in range(UPPER_REDRAWS)]
+
+    @cached_property
+    def without_all(self) -> list[Network]:
+        """Networks all of whose layers have."""
+        return [redrawn(self.network, self._around, self.seed + 101 + k) for k in range(REDRAWS)]
+
+    @property
+    def _around(self) -> Tensor:
+        image = self.image
+        return torch.cat([image, image.flip(2), image.flip(3), image.flip(2, 3)])
+
+    @cached_property
+    def noisy(self) -> Tensor:
+        """(B, C, H, W) the image under noise, normalised, where the answer is still the same; B may be 0."""
+        generator = torch.Generator().manual_seed(self.seed)
+        noise = torch.randn(DRAWS, *self.pixels.shape[1:], generator=generator).to(self.pixels.device) * NOISE
+        images = self.network.normalize((self.pixels + noise).clamp(0, 255))
+        with torch.no_grad():
+            outputs = outputs_of(self.network, torch.cat([self.image, images]))
+        if self.chosen.either_way:
+            values = self.network.head.spotlight(outputs, self.chosen)
+            same = (values[1:] - values[0]).abs() < SAME_VALUE
+        else:
+            numbers = [self.network.head.winner(row).number for row in outputs]
+            same = torch.tensor([number == numbers[0] for number in numbers[1:]])
+        return images[same]
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """(2, 1 + O): the areas under the curves of deletion and insertion, of the order from the middle and of the
+        random ones."""
+        rng = np.random.default_rng(self.seed)
+        rows, columns = self._grid
+        away = np.hypot(*np.meshgrid(_middle(rows), _middle(columns), indexing="ij")).ravel()
+        return self.areas_of([np.argsort(away, kind="stable"), *(rng.permutation(len(away)) for _ in range(ORDERS))])
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        return min(PATCHES, self.pixels.shape[2]), min(PATCHES, self.pixels.shape[3])
+
+    def areas_of(self, orders: Sequence[np.ndarray]) -> np.ndarray:
+        """(2, O) of orders of the patches, each (P,): the mean of what is explained while patches are covered with the
+        image's mean colour, and while they are laid open in a blurred image."""
+        image, patches = self.image, len(orders[0])
+        height, width = image.shape[2:]
+        blur = max(height, width) / 8
+        size = [2 * int(min(2 * blur, side - 1) / 2) + 1 for side in (width, height)]
+        ends = without_details(image), gaussian_blur(image, size, [blur, blur])  # pyright: ignore[reportArgumentType]
+        ranks = torch.from_numpy(np.argsort(np.stack(orders), axis=1))
+        counts = torch.from_numpy(np.round(COUNTS[1:-1] * patches))
+        taken = (ranks[:, None] < counts[None, :, None]).float().reshape(-1, 1, *self._grid)
+        taken = F.interpolate(taken, (height, width), mode="nearest").to(image.device)
+        whole = [scalars(self.network, x, self.chosen, self.direction)[0] for x in (image, *ends)]
+        found = []
+        for gone, (start, end), mask in zip(ends, (whole[:2], (whole[2], whole[0])), (1 - taken, taken)):
+            parts = [
+                scalars(self.network, torch.lerp(gone, image, part), self.chosen, self.direction)
+                for part in mask.split(len(counts))
+            ]
+            curves = np.array([[start, *part, end] for part in parts])
+            found.append(np.trapezoid(curves, COUNTS, axis=1))
+        return np.array(found)
+
+    def test(self, method: Method) -> Tested:
+        """The method's map of the image, and how it stood the tests."""
+        array = self._map(self.network, self.image, method)[0]
+        missed = self._missed(array) if method.name == "integrated-gradients" else None
+        shown = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+        found = Attribution(
+            method.name, self.chosen, shown, method.signed, self.direction, method.layer, method.how, missed
+        )
+        reason = method.missing or degenerate(array)
+        if reason:
+            return Tested(found, (), reason)
+        deletion, insertion = self._orders(array)
+        return Tested(found, (self._weights(array, method), deletion, insertion, self._noise(array, method)))
+
+    def _map(self, network: Network, images: Tensor, method: Method) -> np.ndarray:
+        """(B, H, W) float32."""
+        return method.maps(network, images, self.chosen, self.direction).float().cpu().numpy()
+
+    def _missed(self, array: np.ndarray) -> float:
+        ends = torch.cat([self.image, without_details(self.image)])
+        full, gone = scalars(self.network, ends, self.chosen, self.direction)
+        return float(abs(array.sum(dtype=np.float64) - (full - gone)) / max(abs(full - gone), 1e-12))
+
+    def _weights(self, array: np.ndarray, method: Method) -> Check:
+        upper = [0.0] if method.odd else [self._alike(array, other, method) for other in self.without_upper]
+        everything = [
+            rank_correlation(np.abs(array), np.abs(self._map(other, self.image, method)[0]))
+            for other in self.without_all
+        ]
+        value = max(float(np.mean(upper)), float(np.mean(everything)))
+        told = "the map shows what was learned" if value < ALIKE else "the map hardly depends on what was learned"
+        return Check(
+            "weights",
+            value,
+            ALIKE,
+            "below",
+            f"Networks whose weights are drawn anew give maps of rank correlation {value:.2f} with this one, where less "
+            f"than {ALIKE} is asked for: {told}.",
+            {"upper_half": upper, "all": everything},
+        )
+
+    def _alike(self, array: np.ndarray, other: Network, method: Method) -> float:
+        """The mean over the maps of a network's scalar and of its negative."""
+        maps = [method.maps(other, self.image, self.chosen, sign)[0].float().cpu().numpy() for sign in (1, -1)]
+        return float(np.mean([rank_correlation(array, each) for each in maps]))
+
+    def _orders(self, array: np.ndarray) -> tuple[Check, Check]:
+        patch = F.adaptive_avg_pool2d(torch.from_numpy(array)[None], self._grid).numpy().ravel()
+        shuffled = np.random.default_rng(self.seed).permutation(len(patch))  # equal patches come in a random order
+        order = shuffled[np.argsort(-patch[shuffled], kind="stable")]
+        deleted, inserted = self.areas_of([order])[:, 0].tolist()
+        below, above = (_interval(areas[1:]) for areas in self.areas)
+        (middle_deleted, middle_inserted), what = self.areas[:, 0].tolist(), f"the score of {self.chosen}"
+        return (
+            Check(
+                "deletion",
+                deleted,
+                min(below[0], middle_deleted),
+                "below",
+                f"While the map's first pixels are taken away, {what} is {deleted:.3g} on average; in random order "
+                f"{below[0]:.3g} to {below[1]:.3g}, from the middle {middle_deleted:.3g}.",
+                {"random": list(below), "middle": middle_deleted, "level": LEVEL, "method": METHOD},
+            ),
+            Check(
+                "insertion",
+                inserted,
+                max(above[1], middle_inserted),
+                "above",
+                f"While the map's first pixels are laid open, {what} is {inserted:.3g} on average; in random order "
+                f"{above[0]:.3g} to {above[1]:.3g}, from the middle {middle_inserted:.3g}.",
+                {"random": list(above), "middle": middle_inserted, "level": LEVEL, "method": METHOD},
+            ),
+        )
+
+    def _noise(self, array: np.ndarray, method: Method) -> Check:
+        if not len(self.noisy):
+            why = "Noise that nobody sees changes the answer itself: no map of it can be steady."
+            return Check("noise", math.nan, STEADY, "above", why, {"draws": 0})
+        found = [rank_correlation(array, other) for other in self._map(self.network, self.noisy, method)]
+        value = float(np.mean(found))
+        told = "the same map" if value > STEADY else "another map, although the answer is the same"
+        return Check(
+            "noise",
+            value,
+            STEADY,
+            "above",
+            f"Under noise of 2 % the rank correlation with this map is {value:.2f}, where more than {STEADY} is asked "
+            f"for: {told}.",
+            {"each": found, "draws": len(found)},
+        )
+
+
+METHOD = f"prediction interval of one more random order, t, {ORDERS} orders, one-sided"
+
+
+def degenerate(array: np.ndarray) -> str:
+    """Why a map says nothing; empty where it may say something."""
+    if not np.isfinite(array).all():
+        return "The map has numbers that are not finite."
+    if not array.any():
+        return "The map is zero everywhere: by this method nothing in the image speaks for what was chosen."
+    if np.ptp(array) <= 1e-6 * np.abs(array).max():
+        return "The map is the same everywhere: it tells no part of the image from another."
+    return ""
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's, of two maps (H, W), at 16×16 places or fewer; 0 where one is the same everywhere."""
+    ranks = [rankdata(_cells(array)) for array in (one, other)]
+    first, second = (rank - rank.mean() for rank in ranks)
+    size = math.sqrt(float(first @ first) * float(second @ second))
+    return float(first @ second) / size if size else 0.0
+
+
+def _cells(array: np.ndarray) -> np.ndarray:
+    cells = [min(CELLS, side) for side in array.shape]
+    return F.adaptive_avg_pool2d(torch.from_numpy(np.nan_to_num(array))[None], cells).numpy().ravel()
+
+
+def _middle(size: int) -> np.ndarray:
+    return np.abs(np.arange(size) - (size - 1) / 2) / size
+
+
+def _interval(areas: np.ndarray) -> tuple[float, float]:
+    """One-sided bounds, either way, for one more of the same kind."""
+    away = float(t.ppf(LEVEL, len(areas) - 1) * areas.std(ddof=1) * math.sqrt(1 + 1 / len(areas)))
+    return float(areas.mean()) - away, float(areas.mean()) + away
