@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from foveal.explain.target import Target, device_of, targets
 from foveal.measure.robustness import measure_shifts
 from foveal.measure.shifts import Shifted
+from foveal.measured import Score
 from foveal.nets.composed import Residual
 from foveal.nets.describe import dense_equivalent
 from foveal.nets.layers import Network
@@ -20,7 +21,6 @@ from foveal.nets.parts import ResidualBlock, Whitening
 from foveal.nets.specs import Conv, Whiten
 from foveal.nets.windows import Pair, Shape
 from foveal.task import Examples, Rated, Task
-from foveal.measured import Score
 
 __all__ = ["Connections", "ShiftConsistency", "connections", "shift_consistency"]
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from foveal.explain.spans import Span, spans_of
 from foveal.explain.target import Target, device_of, find_target, reach_all, targets
 from foveal.measure.intervals import mean_of
+from foveal.measured import Score
 from foveal.nets.layers import Network
 from foveal.nets.windows import Pair
-from foveal.measured import Score
 
 __all__ = ["DISTANCES", "Equivariance", "equivariance"]
 
