@@ -210,6 +210,7 @@ class _Inside:
         task, settled = self.predictor.task, self.predictor.run.settled
         data = _read(file)
         array, geometry = task.reader.load(data, self.predictor.run.recipe.input)
+        array = array.copy()  # it may be a view of what was decoded, which torch does not take
         prediction = self.predictor(data)
         outputs = forward(self.network, array[None], self.predictor.device.torch)[0]
         try:
