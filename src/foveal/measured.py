@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from foveal.trust import Calibration, Operating, Selective, Slice
+    from foveal.trust import Calibration, Costs, Operating, Selective, Slice
 
 __all__ = [
     "Confusion",
@@ -140,8 +140,9 @@ class Measurement:
         curves: one a label, where the answer is boxes.
         errors: kind of error to how many there are of it, where the answer is boxes.
         calibration: None where the answer has no probabilities of being right.
-        selective: None where an answer is never withheld, or an operating point decides.
+        selective: None where an answer is never withheld, or an operating point or costs decide.
         operating: one an operating point.
+        costs: None where costs do not decide.
         slices: the first score on parts of the images.
         unlike: share of the images that look unlike the training images; None where nothing was settled that could
             tell.
@@ -158,6 +159,7 @@ class Measurement:
     calibration: "Calibration | None" = None
     selective: "Selective | None" = None
     operating: "tuple[Operating, ...]" = ()
+    costs: "Costs | None" = None
     slices: "tuple[Slice, ...]" = ()
     unlike: Score | None = None
 

@@ -1,11 +1,11 @@
 """What a measurement says of how far its answers can be trusted, beside the scores. Plain, frozen."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from foveal.measured import Score
 
-__all__ = ["Bin", "Calibration", "Operating", "Selective", "Slice"]
+__all__ = ["Bin", "Calibration", "Costs", "Operating", "Selective", "Slice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,37 @@ class Selective:
     threshold: float | None = None
     wanted: dict[str, float] | None = None
     met: bool = True
+    answered: Score | None = None
+    error_answered: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What an image costs, on average, where the answer is the one that is expected to cost least.
+
+    Args:
+        mistakes: `true`, `answer` and `cost` of those that the user named; a mistake that is not named costs 1.
+        abstain: what no answer costs; None where there always is one.
+        constant: the label, or of several at once those, of the cheapest answer that is always the same.
+        silent: whether that is no answer at all.
+        mean: of the answers given.
+        plain: of the likeliest label; of several at once of those with a probability of 0.5 or more.
+        always: of the constant answer.
+        saved: `plain` less `mean`, on the same images.
+        saved_always: `always` less `mean`, likewise.
+        answered: share of the test images that have an answer; None where all have.
+        error_answered: share of wrong answers among these; None where there are none.
+    """
+
+    mistakes: tuple[dict[str, Any], ...]
+    abstain: float | None
+    constant: tuple[str, ...]
+    silent: bool
+    mean: Score
+    plain: Score
+    always: Score
+    saved: Score
+    saved_always: Score
     answered: Score | None = None
     error_answered: Score | None = None
 

@@ -1,13 +1,14 @@
-"""What a user wants of the answers: an operating point, or silence where the network is not sure. The numbers that it
-takes are chosen on the validation images; the test images say what became of it."""
+"""What a user wants of the answers: an operating point, silence where the network is not sure, or the least cost. The
+numbers that it takes are chosen on the validation images; the test images say what became of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from foveal.errors import RecipeError
 
-__all__ = ["FORM", "QUANTITIES", "Aim", "Wish", "wish_of"]
+__all__ = ["ABSTAIN", "COST_FORM", "FORM", "QUANTITIES", "Aim", "Cost", "Wish", "wish_of"]
 
 QUANTITIES: dict[str, str] = {
     "sensitivity": "share of what is so that is said to be so (recall)",
@@ -15,6 +16,8 @@ QUANTITIES: dict[str, str] = {
     "precision": "share of what is said to be so that is so",
 }
 FORM = "sensitivity=0.95, or LABEL:sensitivity=0.95; likewise specificity and precision"
+COST_FORM = "TRUE:ANSWER=10, LABEL:missed=10, LABEL:false=2 or abstain=0.3"
+ABSTAIN = "abstain"
 NONE = "none"
 
 
@@ -57,17 +60,58 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a mistake, or no answer, costs, in a unit of the user's: a mistake that is not named costs 1.
+
+    Args:
+        of: `TRUE:ANSWER`, `LABEL:missed`, `LABEL:false`, or `abstain`; which labels it names is known with the labels.
+        value: 0 or more; above 0 of `abstain`.
+    """
+
+    of: str
+    value: float
+
+    @classmethod
+    def read(cls, text: str) -> "Cost":
+        """From `TRUE:ANSWER=10`. A label may have any character; the last `=` counts.
+
+        Raises:
+            RecipeError: it is none.
+        """
+        of, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or not (":" in of or of == ABSTAIN):
+            raise RecipeError(f"Expected a cost ({COST_FORM}), found {text!r}.")
+        if value < 0:
+            raise RecipeError(f"Expected a cost of 0 or more, found {text!r}.")
+        if of == ABSTAIN and not value:
+            raise RecipeError(
+                "If no answer costs nothing, there is never an answer: expected a cost above 0, found 'abstain=0'.",
+                remedy="Any other mistake costs 1; no answer is mostly worth a part of that, such as abstain=0.3.",
+            )
+        return cls(of, value)
+
+    def __str__(self) -> str:
+        return f"{self.of}={self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """
     Args:
         at: operating points.
         coverage: share of the images that are to be answered, the network's surest.
         risk: share of the answers that may be wrong; the others are not given.
+        cost: of mistakes and of no answer; the answer is the one that is expected to cost least.
     """
 
     at: tuple[Aim, ...] = ()
     coverage: float | None = None
     risk: float | None = None
+    cost: tuple[Cost, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Wish()
@@ -84,25 +128,38 @@ class Wish:
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> "Wish":
         """From what `as_dict` gave, or JSON made of it."""
-        return cls(tuple(Aim(**aim) for aim in told.get("at", ())), told.get("coverage"), told.get("risk"))
+        aims, costs = (told.get(name, ()) for name in ("at", "cost"))
+        return cls(
+            tuple(Aim(**aim) for aim in aims),
+            told.get("coverage"),
+            told.get("risk"),
+            tuple(Cost(**one) for one in costs),
+        )
 
 
-def wish_of(at: str | Sequence[str] = (), coverage: float | None = None, risk: float | None = None) -> Wish | None:
-    """A wish as people write it. None where nothing was said; `at="none"` is the wish for no operating point.
+def wish_of(
+    at: str | Sequence[str] = (),
+    coverage: float | None = None,
+    risk: float | None = None,
+    cost: str | Sequence[str] = (),
+) -> Wish | None:
+    """A wish as people write it. None where nothing was said; `at="none"` is the wish for no operating point, and
+    `cost="none"` the same one.
 
     Raises:
-        RecipeError: a text is no operating point, a number is no share, or two of the three are asked for at once.
+        RecipeError: a text is no operating point or no cost, a number is no share, or two of the four are asked for at
+            once.
     """
-    texts = [at] if isinstance(at, str) else list(at)
+    aims, costs = ([text] if isinstance(text, str) else list(text) for text in (at, cost))
     for name, share in (("coverage", coverage), ("risk", risk)):
         if share is not None and not 0 < share < 1:
             raise RecipeError(f"Expected a {name} above 0 and below 1, found {share:g}.")
-    if bool(texts) + (coverage is not None) + (risk is not None) > 1:
+    if bool(aims) + (coverage is not None) + (risk is not None) + bool(costs) > 1:
         raise RecipeError(
-            "An operating point, a coverage and a risk each decide alone when the network answers.",
-            remedy="Give one of --at, --coverage and --risk.",
+            "An operating point, a coverage, a risk and costs each decide alone what the network answers.",
+            remedy="Give one of --at, --coverage, --risk and --cost; silence by costs is --cost abstain=0.3.",
         )
-    if texts == [NONE]:
+    if [NONE] in (aims, costs):
         return Wish()
-    wish = Wish(tuple(map(Aim.of, texts)), coverage, risk)
+    wish = Wish(tuple(map(Aim.of, aims)), coverage, risk, tuple(map(Cost.read, costs)))
     return wish or None

@@ -143,12 +143,24 @@ def test_on_the_command_line(photos: Path, tmp_path: Path) -> None:
     run = foveal.train(photos, out=tmp_path / "run", **QUICK)
     told = call.invoke(app, ["evaluate", str(run.path), "--at", "light:specificity=0.9"])
     assert told.exit_code == 0
-    assert "asked for specificity 0.9 of light" in told.stdout
+    assert "Asked for a specificity of 0.9, it says “light” from" in told.stdout
     told = call.invoke(app, ["evaluate", str(run.path), "--risk", "0.2", "--json"])
     assert json.loads(told.stdout)["selective"]["wanted"] == {"risk": 0.2}
     told = call.invoke(app, ["predict", str(run.path), str(photos / "light"), "--json"])
     lines = [json.loads(line) for line in told.stdout.splitlines()]
     assert {type(line["abstained"]) for line in lines} == {bool}
+    told = call.invoke(app, ["evaluate", str(run.path), "--cost", "light:dark=20"])
+    assert "Decided by what mistakes cost (“light” answered “dark” 20, any other mistake 1)" in told.stdout
+    limit = Run.open(run.path).settled["costs"]["threshold"]
+    assert limit < 0.5
+    told = call.invoke(app, ["predict", str(run.path), str(photos), "--json"])
+    lines = [json.loads(line) for line in told.stdout.splitlines()]
+    for line in lines:
+        assert line["label"] == ("light" if line["probabilities"]["light"] >= limit else "dark")
+    assert any(line["label"] == "light" and line["probability"] < 0.5 for line in lines)
+    told = call.invoke(app, ["evaluate", str(run.path), "--cost", "light:grey=20"])
+    assert isinstance(told.exception, foveal.FovealError)
+    assert "found 'light:grey' in light:grey=20" in str(told.exception)
     noise = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(noise)
     told = call.invoke(app, ["predict", str(run.path), str(noise)])

@@ -525,7 +525,10 @@ def test_several_labels_at_once(tmp_path: Path) -> None:
     report = of_task("multilabel", measure_label_sets(outputs, examples, examples, names, 0, settled), names, settled)
     page = page_of(report, tmp_path)
     best = report.scores["map"]
-    assert f"mAP on 200 test images: {best.value:.3f} [{best.low:.3f}, {best.high:.3f}]" in page.said
+    tells = report.scores["macro_auroc"]
+    share = f"{tells.value:.1%} [{100 * tells.low:.1f}, {100 * tells.high:.1f}]"
+    assert f"one with a label and one without, it tells which is which {share} of the time" in page.said
+    assert f"mAP {best.value:.3f} [{best.low:.3f}, {best.high:.3f}]" in page.said
     assert "Multilabel: 400 images into 3 labels" in page.said
     assert "mAP beside guesses" in page.said
     assert "lies to the right of all others" in page.said

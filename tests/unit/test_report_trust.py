@@ -10,7 +10,15 @@ import pytest
 
 from foveal.measure import measure_labels, wilson
 from foveal.measured import Score
-from foveal.report import Report, build_report, trust_cautions, write_page
+from foveal.report import (
+    Report,
+    build_report,
+    model_card,
+    number,
+    trust_cautions,
+    words_on_deciding,
+    write_page,
+)
 from foveal.report.plots import FROM_LEFT, FROM_TOP, SIDE
 from foveal.report.schema_part import ReportScore
 from foveal.report.schema_trust import ReportBin
@@ -126,7 +134,7 @@ def test_a_part_that_does_worse_is_said_and_marked(tmp_path: Path) -> None:
     assert page.count('<strong class="worse">worse</strong>') == 1
     assert HOSTILE not in page
     assert "divided by a temperature of 1.400" in page
-    assert page.count("ECE <") + page.count("ECE 0") >= 2
+    assert page.count('ECE&nbsp;<span class="i">0') == 2
     assert "precision 0.8" in page
 
 
@@ -146,3 +154,55 @@ def test_a_report_of_before_has_nothing_to_say(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     for told in ("How sure it is", "Operating point", "When it says nothing", "Parts of the test images"):
         assert told not in page
+
+
+PRICES: dict[str, Any] = {
+    "mistakes": [
+        {"true": "yes", "answer": "no", "cost": 10.0},
+        {"true": None, "answer": "yes", "cost": 0.5},
+    ],
+    "constant": "yes",
+    "n": 100,
+}
+
+
+def test_what_mistakes_cost_is_told_on_the_page_and_the_card(tmp_path: Path) -> None:
+    report = reported({"costs": {**PRICES, "threshold": 1 / 21}})
+    found = report.costs
+    assert found is not None
+    (sentence,) = words_on_deciding(report)
+    assert sentence.startswith(
+        "Decided by what mistakes cost (“yes” answered “no” 10, “yes” said wrongly 0.5, any other mistake 1), an image "
+        f"costs {number(found.mean.value, 'cost')} ["
+    )
+    assert f"the likeliest answer would cost {number(found.plain.value, 'cost')} [" in sentence
+    assert f", always “yes” {number(found.always.value, 'cost')} [" in sentence
+    write_page(report, {}, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "What mistakes cost" in page
+    assert "When it says nothing" not in page
+    assert "## How it decides" in model_card(report)
+    assert found.saved.low > 0
+    assert not any("likeliest answer" in text for text in trust_cautions(report))
+
+
+def test_costs_that_save_nothing_are_said() -> None:
+    (missed,) = trust_cautions(reported({"costs": {**PRICES, "mistakes": [], "threshold": 0.5}}))
+    assert missed == "By the test images it is not certain that the answers cost less than the likeliest answer would."
+
+
+def test_no_answer_has_a_price_and_a_share(tmp_path: Path) -> None:
+    report = reported({"costs": {**PRICES, "mistakes": [], "constant": None, "abstain": 0.25}})
+    (sentence,) = words_on_deciding(report)
+    assert "(no answer 0.25, any mistake 1)" in sentence
+    assert re.search(r"where it answers \d\d\.\d% \[\d\d\.\d, \d\d\.\d\] of the test images and is wrong in", sentence)
+    assert sentence.endswith("no answer at all 0.250.")
+    write_page(report, {}, tmp_path / "report.html")
+    assert "it is marked as abstained" in (tmp_path / "report.html").read_text()
+
+
+def test_an_interval_is_not_parted_at_the_end_of_a_line(tmp_path: Path) -> None:
+    report = reported(at("sensitivity", 0.99))
+    write_page(report, {}, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert re.search(r"it is 0\.\d{3}\u00a0\[0\.\d{3},\u00a00\.\d{3}\]\.", page)

@@ -150,10 +150,13 @@ class Boxes:
 
         Raises:
             ValueError: it does not say whose it is, asks for a specificity (there is no number of boxes that are not
-                there), or images are to be left without an answer.
+                there), images are to be left without an answer, or mistakes have costs.
         """
         silent = "an image has any number of boxes: it is those that are left out where the network is not sure of them"
-        refused(wish, labels, silence=silent, quantities=("sensitivity", "precision"))
+        costs = (
+            "an image has any number of boxes, found, missed and false: --at LABEL:sensitivity=0.9 decides between them"
+        )
+        refused(wish, labels, silence=silent, quantities=("sensitivity", "precision"), costs=costs)
         for aim in wish.at:
             if aim.label is None and len(labels) > 1:
                 raise ValueError(f"expected LABEL:{aim} where there are {len(labels)} labels, found {aim}")

@@ -168,7 +168,7 @@ def unsure(confidence: float, settled: Mapping[str, Any]) -> bool | None:
     """Whether no answer is to be given; None where nobody asked for an operating point."""
     if "abstain" in settled:
         return confidence < settled["abstain"]["confidence"]
-    return False if "at" in settled else None
+    return False if "at" in settled or "costs" in settled else None
 
 
 def silence(abstained: bool | None, reason: str) -> dict[str, Any]:
@@ -178,18 +178,23 @@ def silence(abstained: bool | None, reason: str) -> dict[str, Any]:
     return {"abstained": abstained, "reason": reason} if abstained else {"abstained": abstained}
 
 
-def refused(wish: Wish, labels: Sequence[str], *, silence: str = "", quantities: Sequence[str] = ()) -> None:
+def refused(
+    wish: Wish, labels: Sequence[str], *, silence: str = "", quantities: Sequence[str] = (), costs: str = ""
+) -> None:
     """Refuse what of a wish has no meaning for an answer.
 
     Args:
         silence: why the answer cannot be withheld; empty where it can.
         quantities: that a label's operating point may have here; none: it can have no operating point.
+        costs: why mistakes have no costs; empty where they have.
 
     Raises:
         ValueError: with the reason.
     """
     if wish.abstains and silence:
         raise ValueError(silence)
+    if wish.cost and costs:
+        raise ValueError(costs)
     for aim in wish.at:
         if not quantities:
             raise ValueError(f"an operating point ({aim}) is that of a label, and there is none here")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted
+from foveal.answers.costs import cheapest, priced, settled_costs
 from foveal.answers.deciding import (
     FEWEST,
     NO_WISH,
@@ -32,7 +33,7 @@ NAMED = 10  # labels that a message lists
 
 @dataclass(frozen=True, slots=True)
 class LabelPrediction:
-    """The likeliest label, or the one that the operating point decides for.
+    """The likeliest label, or the one that the operating point or the costs decide for.
 
     Args:
         probability: of `label`, 0 to 1.
@@ -111,12 +112,14 @@ class Label:
         return {"labels": dict(zip(labels, counts.tolist()))}
 
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
-        """One operating point, or silence where the likeliest label is not likely enough.
+        """One operating point, silence where the likeliest label is not likely enough, or costs.
 
         Raises:
-            ValueError: there are several operating points, or it does not say whose it is.
+            ValueError: there are several operating points, or it does not say whose it is; or a cost is that of no
+                mistake.
         """
         refused(wish, labels, quantities=tuple(QUANTITIES))
+        priced(wish.cost, labels, pairs=True)
         if len(wish.at) > 1:
             raise ValueError(
                 "an image has one label, so that only one operating point can decide, and several are given"
@@ -128,7 +131,8 @@ class Label:
         self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = NO_WISH
     ) -> dict[str, Any]:
         """`temperature`, which makes the probabilities of `n` images the likeliest ones, where there are 20 and two
-        labels; `at`, the operating point that is wished, and `abstain`, from which probability on an answer is given.
+        labels; `at`, the operating point that is wished, `abstain`, from which probability on an answer is given, and
+        `costs`, by which the answer is chosen.
         """
         n, settled = len(targets), {}
         if n >= FEWEST and len(labels) > 1 and np.ptp(outputs) > 0:
@@ -140,6 +144,8 @@ class Label:
             settled["at"] = [aimed(probabilities[:, k], true, int(true.sum()), aim, labels[k])]
         if n and wish.abstains:
             settled["abstain"] = abstention(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets, wish)
+        if n and wish.cost:
+            settled["costs"] = settled_costs(probabilities, targets, labels, wish.cost)
         return settled
 
     def warp(self, target: int, geometry: Geometry, height: int, width: int) -> int:
@@ -153,13 +159,16 @@ class Label:
         labels: Sequence[str],
         settled: Mapping[str, Any] = {},
     ) -> LabelPrediction:
-        """Logits (K,) to the likeliest label, or to the one that the operating point decides for."""
-        probabilities = softmax(tempered(outputs, settled))
+        """Logits (K,) to the likeliest label, or to the one that the operating point or the costs decide for."""
+        scaled = tempered(outputs, settled)
+        probabilities = softmax(scaled)
         said = int(decided(outputs[None], labels, settled)[0].argmax())
         order = [int(k) for k in np.argsort(-probabilities, kind="stable")[:SHOWN]]
         order = order if said in order else [*order[:-1], said]
         shown = {labels[k]: float(probabilities[k]) for k in order}
         silent = unsure(float(probabilities[said]), settled)
+        if "costs" in settled:
+            silent = bool(cheapest(scaled[None], probabilities[None], labels, settled["costs"])[1][0])
         return LabelPrediction(labels[said], float(probabilities[said]), shown, silent, UNSURE if silent else "")
 
     def choose(
@@ -189,7 +198,8 @@ class Label:
 
 def decided(outputs: np.ndarray, labels: Sequence[str], settled: Mapping[str, Any]) -> np.ndarray:
     """(N, K) float64: the outputs over the temperature. Where an operating point decides otherwise than the likeliest
-    label, its label is moved just above all others, or just below the first of them: the largest is the answer."""
+    label, its label is moved just above all others, or just below the first of them; where costs do, the label that
+    they decide for just above all others: the largest is the answer."""
     scaled = tempered(outputs, settled)
     for point in settled.get("at", ()):
         k = list(labels).index(point["label"])
@@ -197,6 +207,10 @@ def decided(outputs: np.ndarray, labels: Sequence[str], settled: Mapping[str, An
         others = np.delete(scaled, k, axis=1).max(axis=1)
         above, below = np.nextafter(others, np.inf), np.nextafter(others, -np.inf)
         scaled[:, k] = np.where(said, np.maximum(scaled[:, k], above), np.minimum(scaled[:, k], below))
+    if "costs" in settled:
+        said, _ = cheapest(scaled, softmax(scaled), labels, settled["costs"])
+        rows = np.flatnonzero(said != scaled.argmax(axis=1))
+        scaled[rows, said[rows]] = np.nextafter(scaled[rows].max(axis=1), np.inf)
     return scaled
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.columns import quoted, texts_of
+from foveal.answers.costs import price, priced, settled_label_costs
 from foveal.answers.deciding import FEWEST as ENOUGH
 from foveal.answers.deciding import NO_WISH, aimed, binary_temperature, refused, silence, tempered, unsure
 from foveal.answers.label import NAMED, natural
@@ -127,7 +128,7 @@ class Labels:
         return {kind: dict(zip(labels, count.tolist())) for kind, count in zip(("labels", "known"), counts)}
 
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
-        """An operating point a label.
+        """An operating point a label, or costs of missing a label and of saying it wrongly.
 
         Raises:
             ValueError: it does not say whose it is, or images are to be left without an answer.
@@ -136,6 +137,11 @@ class Labels:
             "with several labels at once each has a yes or no of its own: a coverage or a risk of them has no meaning"
         )
         refused(wish, labels, silence=silent, quantities=tuple(QUANTITIES))
+        if price(wish.cost) is not None:
+            raise ValueError(
+                "with several labels at once each has a yes or no of its own: a price of no answer has no meaning"
+            )
+        priced(wish.cost, labels, pairs=False)
         for aim in wish.at:
             if aim.label is None:
                 raise ValueError(f"expected LABEL:{aim} where several labels may be true at once, found {aim}")
@@ -145,7 +151,7 @@ class Labels:
     ) -> dict[str, Any]:
         """`temperature`, one for all labels, where 20 cells are known; `thresholds`: name to the probability from which
         on an image is said to have the label, where F1 on validation is largest; 0.5 where that has fewer than five
-        images with the label, or without; `at`: the operating points that are wished, which take their place."""
+        images with the label, or without; `at` and `costs`: what is wished, whose thresholds take their place."""
         if not len(targets):
             return {}
         settled: dict[str, Any] = {}
@@ -153,6 +159,8 @@ class Labels:
             settled = {"temperature": binary_temperature(outputs, targets)}
         probability = sigmoid(tempered(outputs, settled))
         found = dict(zip(labels, (_threshold(*column) for column in zip(probability.T, targets.T))))
+        if wish.cost:
+            settled["costs"], found = settled_label_costs(probability, targets, labels, wish.cost)
         points = []
         for aim in wish.at:
             k = list(labels).index(aim.label or labels[0])

@@ -136,7 +136,9 @@ class Value:
         Raises:
             ValueError: something is wished.
         """
-        refused(wish, labels, silence="a value comes with its interval, and nothing says of which images it is surer")
+        silent = "a value comes with its interval, and nothing says of which images it is surer"
+        costs = "a value is not right or wrong but off by something, and a cost is that of a wrong label"
+        refused(wish, labels, silence=silent, costs=costs)
 
     def settle(
         self, outputs: np.ndarray, targets: np.ndarray, labels: Sequence[str], wish: Wish = NO_WISH

@@ -96,6 +96,7 @@ def training(
     at: str | Sequence[str] = (),
     coverage: float | None = None,
     risk: float | None = None,
+    cost: str | Sequence[str] = (),
     **changes: Any,
 ) -> Iterator[Event]:
     """`train` as a generator of events, `Started` to `Finished`; closing it saves the state and stops.
@@ -108,7 +109,7 @@ def training(
     Raises:
         FovealError: as `train`, before the first event where the mistake can be known by then.
     """
-    wish = wish_of(at, coverage, risk)
+    wish = wish_of(at, coverage, risk, cost)
     with extra("train"):
         from foveal.engine.team import join
 
@@ -197,6 +198,7 @@ def train(
     at: str | Sequence[str] = (),
     coverage: float | None = None,
     risk: float | None = None,
+    cost: str | Sequence[str] = (),
     **changes: Any,
 ) -> Run:
     """Train a network on somebody's images, then measure it on the test split, once.
@@ -226,6 +228,8 @@ def train(
         coverage: share of the images that are to be answered, those that the network is surest of; others are marked
             `abstained`.
         risk: share of the answers that may be wrong; what the network is less sure of is marked likewise.
+        cost: what mistakes cost: `TRUE:ANSWER=10`, `LABEL:missed=10`, `LABEL:false=2`, where every other mistake costs
+            1; and `abstain=0.3`, what no answer costs. The answer is then the one that is expected to cost least.
         changes: fields of the recipe to change (`epochs=5, seed=1`).
 
     Raises:
@@ -235,6 +239,7 @@ def train(
     places: dict[str, Any] = {"out": out, "device": device, "save_every": save_every}
     how: dict[str, Any] = {"pretrained": pretrained, "accept_licence": accept_licence, "start": start}
     how |= {"reading": reading, "decisions": decisions, "at": at, "coverage": coverage, "risk": risk}
+    how["cost"] = cost
     events = training(source, task=task, recipe=recipe, minutes=minutes, net=net, **how, **places, **changes)
     return _finish(events, net, on_event)
 

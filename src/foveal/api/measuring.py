@@ -61,13 +61,15 @@ def evaluate(
     at: str | Sequence[str] = (),
     coverage: float | None = None,
     risk: float | None = None,
+    cost: str | Sequence[str] = (),
     robustness: bool = False,
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
     Args:
-        at, coverage, risk: as for `train`: choose the run's operating point anew, on its validation images, and keep it
-            in the run in place of the one that was there, before anything is measured. `at="none"` takes it away.
+        at, coverage, risk, cost: as for `train`: choose the run's operating point anew, on its validation images, and
+            keep it in the run in place of the one that was there, before anything is measured. `at="none"` takes it
+            away.
         robustness: measure, too, what images that are worse (blurred, noisy, turned, …) or shifted do to the first
             score: the network answers some fifty times for up to 1,000 test images.
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
@@ -76,7 +78,7 @@ def evaluate(
         RecipeError: such an operating point has no meaning for the task or its labels.
         RunError: training has not finished, or the images have changed since.
     """
-    wish = wish_of(at, coverage, risk)
+    wish = wish_of(at, coverage, risk, cost)
     with extra("train"):
         from foveal.data import summary
         from foveal.report import build_report

@@ -27,12 +27,12 @@ def check_wish(wish: Wish | None, task: Task, dataset: Dataset) -> None:
     try:
         task.answer.check(wish, dataset.labels)
     except ValueError as error:
-        remedy = "Leave it out, or see `foveal train --help` for what --at, --coverage and --risk mean."
+        remedy = "Leave it out, or see `foveal train --help` for what --at, --coverage, --risk and --cost mean."
         raise RecipeError(f"This cannot be done for {task.name}: {error}.", remedy=remedy) from error
     if not len(dataset.rows("validation")):
         raise RecipeError(
             "An operating point is chosen on the validation images, and there are none.",
-            remedy="Hold some out with --validation 0.15, or leave out --at, --coverage and --risk.",
+            remedy="Hold some out with --validation 0.15, or leave out --at, --coverage, --risk and --cost.",
         )
 
 

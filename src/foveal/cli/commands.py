@@ -14,6 +14,7 @@ from foveal.cli.looking import LOOK, look
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
+    COST,
     COVERAGE,
     DECISIONS,
     DEVICE,
@@ -139,6 +140,7 @@ def train(
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
+    cost: COST = None,
     repeats: REPEATS = None,
     out: Annotated[Path | None, option("--out", "RUN", "The run's folder; runs/NAME-N unless said.")] = None,
     device: DEVICE = None,
@@ -155,7 +157,7 @@ def train(
     reading = reading_of(*columns, group_pattern, group_level)
     asked = {"task": task, "reading": reading, "decisions": decisions, "recipe": recipe, "minutes": minutes, "net": net}
     asked |= {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "began": BEGAN}
-    asked |= {"at": at or (), "coverage": coverage, "risk": risk}
+    asked |= {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
     asked |= {"out": out, "device": device or "auto", "save_every": save_every}
     asked |= changes_of(settings, weights, **fields)
     with uncollected(), show.working(f"looking at {source}") as progress:
@@ -237,6 +239,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
         "foveal evaluate runs/digits-1 --json",
         "foveal evaluate runs/xrays-1 --at PNEUMONIA:sensitivity=0.95",
         "foveal evaluate runs/photos-1 --coverage 0.8",
+        "foveal evaluate runs/xrays-1 --cost PNEUMONIA:NORMAL=10 --cost abstain=0.3",
         "foveal evaluate runs/photos-1 --robustness",
     )
 )
@@ -245,6 +248,7 @@ def evaluate(
     at: AT = None,
     coverage: COVERAGE = None,
     risk: RISK = None,
+    cost: COST = None,
     robustness: Annotated[bool, option("--robustness", None, ROBUSTNESS_HELP)] = False,
     as_json: JSON = False,
 ) -> None:
@@ -253,7 +257,8 @@ def evaluate(
     from foveal.cli import show
     from foveal.cli.show_robustness import robustness as show_robustness
 
-    measure = partial(evaluate, at=at or (), coverage=coverage, risk=risk, robustness=robustness)
+    wish = {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
+    measure = partial(evaluate, **wish, robustness=robustness)
     report = _measured(measure, run, f"evaluating {run}", as_json)
     if report.robustness and not as_json:
         show_robustness(report.robustness)

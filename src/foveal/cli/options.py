@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCEPT_LICENCE",
     "AT",
+    "COST",
     "COVERAGE",
     "DECISIONS",
     "DEVICE",
@@ -69,7 +70,20 @@ def examples(*commands: str) -> str:
 
 NOT_SET = {
     *("source", "task", "reading", "decisions", "recipe", "minutes", "net", "pretrained", "accept_licence", "start"),
-    *("at", "coverage", "risk", "repeats", "shares", "reach", "out", "device", "save_every", "progress", "began"),
+    *(
+        "at",
+        "coverage",
+        "risk",
+        "cost",
+        "repeats",
+        "shares",
+        "reach",
+        "out",
+        "device",
+        "save_every",
+        "progress",
+        "began",
+    ),
 }
 NETS = ("cookbook", "lenet5", "vgg-small", "resnet9", "detector", "ssdlite")
 RECIPES = ("default", "pretrained", "detection", "detection-pretrained", "cookbook", "cookbook-dropout")
@@ -143,6 +157,12 @@ COVERAGE_HELP = "Answer this share of the images, those that the network is sure
 COVERAGE = Annotated[float | None, option("--coverage", "F", COVERAGE_HELP, DECIDING)]
 RISK_HELP = "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained."
 RISK = Annotated[float | None, option("--risk", "F", RISK_HELP, DECIDING)]
+COST_HELP = (
+    "PNEUMONIA:NORMAL=10: a true PNEUMONIA answered NORMAL costs 10, where any other mistake costs 1; likewise "
+    "LABEL:missed=10, LABEL:false=2, and abstain=0.3 for no answer; may be repeated. The answer is the one that is "
+    "expected to cost least; none takes it away."
+)
+COST = Annotated[list[str] | None, option("--cost", "COST", COST_HELP, DECIDING, names=("abstain=", "none"))]
 
 
 def reading_of(

@@ -14,7 +14,16 @@ from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from foveal.report import Report, columns_of, counts_of, named, number, trust_cautions, words_on_looks
+from foveal.report import (
+    Report,
+    columns_of,
+    counts_of,
+    named,
+    number,
+    trust_cautions,
+    words_on_deciding,
+    words_on_looks,
+)
 from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
 
@@ -191,16 +200,8 @@ def scores(report: Report) -> None:
 
 def _decisions(report: Report) -> None:
     """What became of an operating point, where one was asked for; and of which images it does worse."""
-    for point in report.operating:
-        scores = [f"{name} {_score(score, name)}" for name, score in point.scores.items()]
-        asked = f"{point.quantity} {point.wanted:g} of {escape(point.label)}, from {point.threshold:.3g} on"
-        out.print(f"asked for {asked}: {', '.join(scores) or 'nothing to tell it by'}", soft_wrap=True)
-    selective = report.selective
-    if selective and selective.answered and selective.wanted:
-        asked = ", ".join(f"{name} {value:g}" for name, value in selective.wanted.items())
-        error = f", wrong among these {_score(selective.error_answered, '')}" if selective.error_answered else ""
-        answered = f"answered {_score(selective.answered, '')}{error}"
-        out.print(f"asked for {asked}, from {selective.threshold:.3f} on: {answered}", soft_wrap=True)
+    for text in words_on_deciding(report):
+        out.print(escape(text), soft_wrap=True)
     for text in trust_cautions(report):
         out.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 

@@ -10,6 +10,7 @@ from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.label import decided, softmax
 from foveal.measure.baselines import baseline_outputs
 from foveal.measure.calibration import calibration
+from foveal.measure.costs import costs_of_labels
 from foveal.measure.intervals import bootstrap, wilson
 from foveal.measure.meanings import TOP
 from foveal.measure.selective import operating_points, selective
@@ -33,7 +34,8 @@ def measure_labels(
     and what becomes of the error when the network may stay silent.
 
     Shares have Wilson's interval, and so has F1 (see `_f1`); macro F1 and ECE have a bootstrap interval over images,
-    drawn with `seed`. The answers are those of `decided`: at the operating point of `settled`, where it has one.
+    drawn with `seed`. The answers are those of `decided`: at the operating point or by the costs of `settled`, where it
+    has them.
     Without test images there are no scores and no baselines, every support is 0 and nothing is raised.
     """
     truth = test.targets.astype(np.int64)
@@ -58,8 +60,9 @@ def measure_labels(
         scores={**measured.scores, "ece": calibrated.ece},
         baselines={name: _scores(guess, truth, seed) for name, guess in guesses.items()},
         calibration=calibrated,
-        selective=None if settled.get("at") else selective(sure, right, settled),
+        selective=None if settled.get("at") or "costs" in settled else selective(sure, right, settled),
         operating=operating_points(settled, lambda label: _at_point(counts, list(labels).index(label), rows[label])),
+        costs=costs_of_labels(outputs, truth, labels, settled, seed),
     )
 
 

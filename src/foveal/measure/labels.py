@@ -10,6 +10,7 @@ from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.labels import sigmoid, thresholds
 from foveal.measure.baselines import label_set_baselines
 from foveal.measure.calibration import calibration
+from foveal.measure.costs import costs_of_sets
 from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
 from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
@@ -64,6 +65,7 @@ def measure_label_sets(
         mistakes=_mistakes(probability, truth, hits[""].said, test.files, labels),
         calibration=calibrated,
         operating=operating_points(settled, lambda name: _at_point(truth, hits[""].said, list(labels).index(name))),
+        costs=costs_of_sets(probability, hits[""].said, truth, labels, settled, seed),
     )
 
 

@@ -63,5 +63,5 @@ ERROR_KINDS: dict[str, str] = {
 }
 """After TIDE (Bolya et al., ECCV 2020), in the order of a page."""
 
-ERRORS = ("mae", "rmse", "median_error")
-"""Scores of which less is better, in the unit of the value."""
+ERRORS = ("mae", "rmse", "median_error", "cost")
+"""Scores of which less is better, in a unit of the user's."""

@@ -2,6 +2,7 @@
 card."""
 
 from foveal.report.card import model_card, write_card
+from foveal.report.deciding import words_on_deciding
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page, studies_page
 from foveal.report.schema import Report, build_report, printable
@@ -20,6 +21,7 @@ __all__ = [
     "reference_page",
     "studies_page",
     "trust_cautions",
+    "words_on_deciding",
     "words_on_looks",
     "write_card",
     "write_page",

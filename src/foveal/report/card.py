@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.files import write_atomic
+from foveal.report.deciding import words_on_deciding
 from foveal.report.page import cautions
 from foveal.report.schema import Report
 from foveal.report.schema_part import ReportScore
@@ -41,6 +42,7 @@ def model_card(report: Report, *, pipeline: str = "", weights: Mapping[str, Any]
         _summary(report),
         _scores(report),
         _labels(report),
+        _listed("How it decides", [_plain(text) for text in words_on_deciding(report)]),
         _listed("Before you quote this", cautions(report)),
         _data(report),
         _training(report, weights),

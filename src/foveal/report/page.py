@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from foveal.files import write_atomic
 from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
+from foveal.report.deciding import words_on_deciding
 from foveal.report.plots import (
     BOX_KINDS,
     Curve,
@@ -67,6 +69,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         "named": named,
         "opening": _opening,
         "placed": _placed,
+        "unbroken": _unbroken,
     }
     script = (HERE / "report.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -78,6 +81,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         script_digest=digest,
         subject=_subject(report),
         headline=_headline(report),
+        deciding=words_on_deciding(report),
         cautions=cautions(report),
         rivals=_rivals(report),
         axis=_axis(report),
@@ -116,7 +120,8 @@ def _list(names: list[str]) -> str:
 
 def _headline(report: Report) -> dict[str, Any] | None:
     """The first score; how many images it counts where it is a share of images; whose error it is where it is one; of
-    boxes the share that is found, and that of those shown that are right."""
+    several labels how often it tells an image with one from one without; of boxes the share that is found, and that of
+    those shown that are right."""
     if not report.headline:
         return None
     name = report.headline[0]
@@ -124,7 +129,8 @@ def _headline(report: Report) -> dict[str, Any] | None:
     off = (_list(list(report.per_label)) if report.per_label else "the value") if name == "mae" else None
     right = round(score.value * score.n) if name in SHARES else None
     found = {"name": name, "score": score, "right": right, "off": off, "several": len(report.per_label) > 1}
-    return {**found, "finds": report.scores.get("recall"), "shown": report.scores.get("precision")}
+    tells = report.scores.get("macro_auroc") if name == "map" else None
+    return {**found, "tells": tells, "finds": report.scores.get("recall"), "shown": report.scores.get("precision")}
 
 
 def cautions(report: Report) -> list[str]:
@@ -313,6 +319,11 @@ def _mistake(mistake: ReportMistake, picture: np.ndarray | None, several: bool) 
         "small": max(height, width) <= SMALL_SIDE,
         "boxes": boxes_svg(boxes, height / width, named=several) if boxes else None,
     }
+
+
+def _unbroken(text: str) -> str:
+    """With intervals that no line ends in."""
+    return re.sub(r" (\[-?[\d.,%e+-]+), (?=-?\d)", "\N{NO-BREAK SPACE}\\1,\N{NO-BREAK SPACE}", text)
 
 
 def _opening(text: str) -> str:

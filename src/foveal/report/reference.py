@@ -31,7 +31,15 @@ from foveal.report.schema import (
 )
 from foveal.report.schema_part import ReportScore
 from foveal.report.schema_robustness import ReportCorruption, ReportLevel, ReportRobustness
-from foveal.report.schema_trust import ReportBin, ReportCalibration, ReportOperating, ReportSelective, ReportSlice
+from foveal.report.schema_trust import (
+    ReportBin,
+    ReportCalibration,
+    ReportCost,
+    ReportCosts,
+    ReportOperating,
+    ReportSelective,
+    ReportSlice,
+)
 
 __all__ = ["reference_page", "studies_page"]
 
@@ -47,6 +55,8 @@ PARTS = (
     ReportBin,
     ReportOperating,
     ReportSelective,
+    ReportCosts,
+    ReportCost,
     ReportSlice,
     ReportLooks,
     ReportRobustness,
@@ -108,7 +118,8 @@ the label is true or predicted, carried over by F1 = 2J / (1 + J); `n` counts th
 share of the images that have the label, as many as `n` (Boyd, Eng and Page 2013); for `coverage` of several values, \
 of as many images. |
 | `bootstrap` | Up to 2,000 resamples of the test images, drawn with the recipe's seed; bias-corrected normal interval \
-(Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1 (for `ece`, which chance \
+(Efron and Tibshirani 1993): on the arcsine-square-root scale for scores between 0 and 1, as for a \
+mean cost, a share of the most that an image can cost (for `ece`, which chance \
 makes larger in a sample and larger again in each resample, it begins at the latest where chance could have added the \
 rest); on the logarithmic scale for errors, and for what R² leaves to 1, with Student's quantile. Many images, or \
 labels, have fewer resamples, 200 at \
@@ -118,6 +129,7 @@ instead, or, of several labels at once and of boxes, that of a share of the imag
 images are ranked right, the Wilson interval for as many images as there are on the rarer side is given instead. |
 | `paired-wald` | Of the difference between two shares of the same images: Bonett and Price's adjusted Wald interval \
 (2012). The `bootstrap` interval of a difference draws the same images for both scores. |
+| `exact` | No interval: the number does not depend on the images, such as what no answer costs. |
 
 An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from
 elsewhere, of wrong labels, or of another training run with another seed.

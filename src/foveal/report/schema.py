@@ -18,7 +18,7 @@ from foveal.measure.robustness import Robustness
 from foveal.measured import Measurement
 from foveal.report.schema_part import Part, ReportScore
 from foveal.report.schema_robustness import ReportRobustness
-from foveal.report.schema_trust import ReportCalibration, ReportOperating, ReportSelective, ReportSlice
+from foveal.report.schema_trust import ReportCalibration, ReportCosts, ReportOperating, ReportSelective, ReportSlice
 from foveal.task import Task
 from foveal.types import SplitName
 
@@ -202,15 +202,17 @@ class Report(Part):
         description="what was chosen on the validation images when training was over: `thresholds` on the probability "
         "of each label, or the `half_width` of the interval around each value that holds `level` of the true ones; the "
         "`temperature` of the outputs; operating points (`at`) and the confidence from which on there is an answer "
-        "(`abstain`), where they were asked for; and `look`, how far from the training images an image may look",
+        "(`abstain`), what mistakes cost (`costs`), where they were asked for; "
+        "and `look`, how far from the training images an image may look",
     )
     calibration: ReportCalibration | None = Field(None, description="null where an answer has no probability")
     operating: list[ReportOperating] = Field(
         default_factory=list, description="one an operating point; empty where none was asked for"
     )
     selective: ReportSelective | None = Field(
-        None, description="null where an answer is never withheld, or an operating point decides"
+        None, description="null where an answer is never withheld, or an operating point or costs decide"
     )
+    costs: ReportCosts | None = Field(None, description="null unless the user said what mistakes cost")
     slices: list[ReportSlice] = Field(
         default_factory=list, description="the first score on thirds by size and by brightness, and on large groups"
     )

@@ -22,4 +22,6 @@ class ReportScore(Part):
         description="coverage of the interval; 0.95 means that 95 of 100 such intervals hold the truth"
     )
     n: int = Field(description="images the number rests on")
-    method: str = Field(description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`")
+    method: str = Field(
+        description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`; `exact`: it has none"
+    )

@@ -6,7 +6,15 @@ from pydantic import Field
 
 from foveal.report.schema_part import Part, ReportScore
 
-__all__ = ["ReportBin", "ReportCalibration", "ReportOperating", "ReportSelective", "ReportSlice"]
+__all__ = [
+    "ReportBin",
+    "ReportCalibration",
+    "ReportCost",
+    "ReportCosts",
+    "ReportOperating",
+    "ReportSelective",
+    "ReportSlice",
+]
 
 
 class ReportBin(Part):
@@ -58,6 +66,36 @@ class ReportSelective(Part):
     wanted: dict[str, float] | None = Field(None, description="what it was chosen for: `coverage` or `risk`")
     met: bool = Field(True, description="whether the validation images allow it")
     answered: ReportScore | None = Field(None, description="share of the images that have an answer at the threshold")
+    error_answered: ReportScore | None = Field(None, description="share of wrong ones among these answers")
+
+
+class ReportCost(Part):
+    """What a mistake costs. Without `answer` it is to miss the label, whatever is said; without `true`, to say it,
+    whatever is so."""
+
+    true: str | None = Field(description="the label that is true")
+    answer: str | None = Field(description="the label that is said")
+    cost: float = Field(description="0 or more")
+
+
+class ReportCosts(Part):
+    """What an image costs, on average, where the answer is the one that is expected to cost least."""
+
+    mistakes: list[ReportCost] = Field(description="the costs that were given; every other mistake costs 1")
+    abstain: float | None = Field(None, description="what no answer costs; null where there always is one")
+    constant: list[str] = Field(
+        description="label of the cheapest answer that is always the same, chosen on the validation images; of several "
+        "labels at once all that it has"
+    )
+    silent: bool = Field(description="whether that is no answer at all")
+    mean: ReportScore = Field(description="cost of an image")
+    plain: ReportScore = Field(
+        description="the same, of the likeliest label; of several at once of those with a probability of 0.5 or more"
+    )
+    always: ReportScore = Field(description="the same, of the answer that is always the same")
+    saved: ReportScore = Field(description="`plain` less `mean`, on the same images")
+    saved_always: ReportScore = Field(description="`always` less `mean`, on the same images")
+    answered: ReportScore | None = Field(None, description="share of the images that have an answer; null where all do")
     error_answered: ReportScore | None = Field(None, description="share of wrong ones among these answers")
 
 

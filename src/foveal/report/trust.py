@@ -3,6 +3,7 @@
 from typing import Any
 
 from foveal.measure import ERRORS
+from foveal.report.deciding import cost_cautions, cost_rows, costs_told
 from foveal.report.schema import Report
 from foveal.report.schema_part import ReportScore
 from foveal.report.schema_trust import ReportOperating, ReportSelective
@@ -20,6 +21,7 @@ def trust_of(report: Report) -> dict[str, Any]:
         "calibration": _calibration(report),
         "operating": report.operating,
         "selective": _selective(report),
+        "costs": _costs(report),
         "slices": _slices(report),
         "unlike": report.unlike,
     }
@@ -30,6 +32,8 @@ def trust_cautions(report: Report) -> list[str]:
     cautions = [text for point in report.operating if (text := _of_point(point))]
     if report.selective and (text := _of_silence(report.selective)):
         cautions.append(text)
+    if report.costs:
+        cautions += cost_cautions(report.costs)
     worse = [part for part in report.slices if part.worse]
     if worse:
         told = "; ".join(
@@ -95,6 +99,16 @@ def _selective(report: Report) -> dict[str, Any] | None:
     at = (answered.value, error.value) if answered is not None and error is not None else None
     name, wanted = next(iter((found.wanted or {}).items()), ("", 0.0))
     return {"found": found, "svg": risk_coverage_svg(found.errors, at), "name": name, "wanted": wanted}
+
+
+def _costs(report: Report) -> dict[str, Any] | None:
+    """With where the axis of their plot ends."""
+    found = report.costs
+    if found is None:
+        return None
+    rows = cost_rows(found)
+    end = max(row["score"].high for row in rows) or 1.0
+    return {"found": found, "told": costs_told(found), "rows": rows, "end": end}
 
 
 def _slices(report: Report) -> dict[str, Any] | None:
