@@ -220,7 +220,8 @@ def test_values_that_are_not_finite_are_counted_and_left_out():
     assert layer.not_finite == 5 * 64
     assert layer.counts.sum() == 5 * 64
     assert layer.highest[0] <= 1
-    assert layer.mean[1] == 0
+    assert np.isnan(layer.mean[1])
+    assert activity(network("2c3-3n"), images(2))["body.0.activation"].dead.tolist() == []
 
 
 def test_dropout_at_work():
@@ -325,6 +326,24 @@ def test_a_value_in_the_unit_of_the_user():
     assert found.value == value == pytest.approx(found.result)
 
 
+def test_a_network_in_another_precision_is_copied():
+    net = network("2c3-do0.5-3n").to(torch.bfloat16)
+    assert arithmetic(net, images(1), "2c3", (1, 2, 3)).difference < 1e-6
+    assert dropout_spread(net, images(1), passes=2).passes.dtype == np.float32
+    assert watch(net, images(1))["2c3"].values.dtype == np.float32
+    assert {weight.dtype for weight in net.parameters()} == {torch.bfloat16}
+
+
+def test_what_is_not_a_number_is_no_disagreement():
+    net = network("2c3:none-3n")
+    net.steps[0].module.conv.weight.data[1, 0, 0, 0] = torch.nan
+    found = arithmetic(net, images(1), "2c3:none", (1, 2, 3))
+    assert np.isnan(found.value)
+    assert found.difference == 0
+    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["result"] is None
+    assert "nan" in str(found)
+
+
 def test_a_layer_that_does_something_of_its_own_is_refused():
     class Doubled(nn.Conv2d):
         def forward(self, x):
@@ -342,6 +361,8 @@ def test_what_cannot_be_asked():
     net = network("4c3-5n")
     with pytest.raises(NetError, match=r"no layer '8c3'.*\n?.*Its layers are normalize, body.0.conv"):
         arithmetic(net, images(1), "8c3", (0, 0, 0))
+    with pytest.raises(NetError, match="no layer ''"):
+        arithmetic(net, images(1), "", (0, 0, 0))
     with pytest.raises(NetError, match=r"gives 4×6×6 numbers, and \(0, 6, 0\) is no position"):
         arithmetic(net, images(1), "4c3", (0, 6, 0))
     with pytest.raises(NetError, match="Expected one image"):
@@ -374,3 +395,6 @@ def test_figures():
     assert "patch: rows 2 to 4, columns 3 to 5" in drawn
     assert len(draw_arithmetic(arithmetic(net, pixels, "head.output", (1,))).axes) == 3
     assert "variance" in svg(draw_arithmetic(arithmetic(net, pixels, "body.1.norm", (1, 2, 3))))
+    pooled = network("mp3same-8c1:elu", channels=3)
+    for layer, position in (("mp3same", (0, 0, 0)), ("8c1:elu", (5, 0, 0)), ("body.1.activation", (5, 0, 0))):
+        assert svg(draw_arithmetic(arithmetic(pooled, pixels, layer, position)))  # without a missing letter

@@ -29,7 +29,7 @@ BOUNDED = {"sigmoid": (0.5, 0.5), "hard sigmoid": (0.5, 0.5), "tanh": (0.0, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class LayerActivity:
-    """What a layer gave for many images.
+    """What a layer gave for many images. Shares, ends and means are NaN for a unit of which no value is finite.
 
     Args:
         place: which layer.
@@ -38,7 +38,8 @@ class LayerActivity:
         lowest: (U,) smallest value of each unit.
         highest: (U,) largest.
         mean: (U,).
-        above_zero: (U,) share of the values of a unit that are above zero, 0 to 1.
+        above_zero: (U,) share of the values of a unit that are above zero, 0 to 1. None for a layer that is no ReLU or
+            ReLU6.
         saturated_share: (U,) share of its values that lie beyond 0.99 of the way from the middle of the range to its
             end: |tanh| > 0.99, a sigmoid below 0.005 or above 0.995. None where the activation has no such range.
         edges: (61,) of the histogram's bins, from the smallest value to the largest.
@@ -52,7 +53,7 @@ class LayerActivity:
     lowest: np.ndarray
     highest: np.ndarray
     mean: np.ndarray
-    above_zero: np.ndarray
+    above_zero: np.ndarray | None
     saturated_share: np.ndarray | None
     edges: np.ndarray
     counts: np.ndarray
@@ -62,7 +63,7 @@ class LayerActivity:
     def dead(self) -> np.ndarray | None:
         """The units of a ReLU or ReLU6 that were above zero nowhere in any of the images: indices, rising. None for a
         layer that is no such activation. A unit that is dead for these images may answer to others."""
-        return np.flatnonzero(self.above_zero == 0) if self.activation in RECTIFIERS else None
+        return None if self.above_zero is None else np.flatnonzero(self.above_zero == 0)
 
     @property
     def saturated(self) -> np.ndarray | None:
@@ -147,21 +148,22 @@ class _Sums:
 
     def add(self, output: Tensor) -> None:
         values = _by_unit(output)
-        low, high = torch.aminmax(values.transpose(0, 1).flatten(1), dim=1)
-        n = torch.full(low.shape, values.numel() // len(low), dtype=torch.float64)
+        low, high = (ends.T for ends in torch.aminmax(values, dim=2))  # (U, B)
+        n = torch.full((len(low),), values.numel() // len(low), dtype=torch.float64)
         if not (low.isfinite().all() and high.isfinite().all()):
             finite = values.isfinite()
-            n = finite.sum((0, 2)).double().cpu()
-            self.not_finite += int((~finite).sum())
-            low, high = (values.where(finite, end).transpose(0, 1).flatten(1) for end in (torch.inf, -torch.inf))
-            low, high, values = low.amin(1), high.amax(1), values.where(finite, 0)
+            n = _counted(finite)
+            self.not_finite += values.numel() - int(n.sum())
+            low, high = values.where(finite, torch.inf).amin(2).T, values.where(finite, -torch.inf).amax(2).T
+            values = values.where(finite, 0)
         self.n = self.n + n
-        self.low, self.high = torch.minimum(self.low, low.cpu()), torch.maximum(self.high, high.cpu())
-        self.total = self.total + values.sum((0, 2), dtype=torch.float64).cpu()
-        self.above = self.above + (values > 0).sum((0, 2)).double().cpu()
+        self.low, self.high = torch.minimum(self.low, low.amin(1).cpu()), torch.maximum(self.high, high.amax(1).cpu())
+        self.total = self.total + values.sum(2).double().sum(0).cpu()
+        if self.activation in RECTIFIERS:
+            self.above = self.above + _counted(values > 0)
         if span := BOUNDED.get(self.activation):
             middle, half = span
-            self.beyond = self.beyond + ((values - middle).abs() > SATURATED * half).sum((0, 2)).double().cpu()
+            self.beyond = self.beyond + _counted((values - middle).abs() > SATURATED * half)
 
     def fill(self, output: Tensor) -> None:
         values = output.detach().float().flatten()
@@ -177,16 +179,16 @@ class _Sums:
         return (low, high) if low < high else (low - 0.5, high + 0.5)
 
     def result(self, images: int) -> LayerActivity:
-        n = self.n.clamp(min=1)
+        some = self.n > 0
         return LayerActivity(
             place=self.place,
             activation=self.activation,
             images=images,
-            lowest=self.low.numpy(),
-            highest=self.high.numpy(),
-            mean=(self.total / n).numpy(),
-            above_zero=(self.above / n).numpy(),
-            saturated_share=(self.beyond / n).numpy() if self.activation in BOUNDED else None,
+            lowest=self.low.where(some, torch.nan).numpy(),
+            highest=self.high.where(some, torch.nan).numpy(),
+            mean=(self.total / self.n).numpy(),
+            above_zero=(self.above / self.n).numpy() if self.activation in RECTIFIERS else None,
+            saturated_share=(self.beyond / self.n).numpy() if self.activation in BOUNDED else None,
             edges=np.linspace(*self.range, BINS + 1),
             counts=self.counts.numpy().astype(np.int64),
             not_finite=self.not_finite,
@@ -199,3 +201,8 @@ def _by_unit(output: Tensor) -> Tensor:
     if values.ndim == 4:
         return values.flatten(2)
     return values.reshape(-1, values.shape[-1], 1)
+
+
+def _counted(yes: Tensor) -> Tensor:
+    """(U,) how many are true, of (B, U, values)."""
+    return yes.float().sum(2).double().sum(0).cpu()  # a sum of truth values takes several times as long

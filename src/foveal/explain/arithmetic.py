@@ -1,6 +1,5 @@
 """Any number of any layer, as the arithmetic that makes it: patch, kernel, products, bias, sum."""
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from foveal.errors import NetError
 from foveal.explain.operations import Caught, work_out
-from foveal.explain.passing import observe, single
+from foveal.explain.passing import observe, on_cpu, single
 from foveal.explain.places import Place, Tokens, find
 from foveal.explain.terms import Arithmetic
 from foveal.nets.layers import Network
@@ -47,7 +46,7 @@ def arithmetics(network: Network, pixels: Tensor, layer: str, positions: Sequenc
     Raises:
         NetError: as `arithmetic`.
     """
-    caught = _catch(_plain(network), single(pixels).cpu(), layer)
+    caught = _catch(on_cpu(network), single(pixels).cpu(), layer)
     return [_worked_out(caught, _checked(caught, position)) for position in positions]
 
 
@@ -78,14 +77,6 @@ def _checked(caught: Caught, position: Sequence[int]) -> tuple[int, ...]:
     return at
 
 
-def _plain(network: Network) -> Network:
-    """The network, or a copy of it, on the CPU in single precision."""
-    weights = [network.normalize.mean, *network.parameters()]
-    if all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights):
-        return network
-    return copy.deepcopy(network).cpu().float()
-
-
 def _catch(network: Network, pixels: Tensor, layer: str) -> Caught:
     tokens, path = Tokens(network), layer.partition("#")[0]
     seen: list[Place] = []
@@ -97,7 +88,7 @@ def _catch(network: Network, pixels: Tensor, layer: str) -> Caught:
 
     def see(place: Place, module: nn.Module, x: Tensor, output: Tensor) -> None:
         seen.append(place)
-        if not caught and layer in (place.key, place.token):
+        if layer and not caught and layer in (place.key, place.token):
             caught.append(Caught(place, module, _array(x), _array(output), dict(inner.get(place.path, {}))))
 
     handles = []

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ WIDTH = 7.6  # inches, of a page of text
 GRAY = "#808691"  # contrast 3.6 on white, 4.9 on the dark page
 ACCENT = "#4a8fc9"
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": GRAY,
     "axes.facecolor": "none",
     "axes.labelcolor": GRAY,
@@ -81,8 +81,12 @@ def bare(axes: "Axes") -> None:
 def colours(values: np.ndarray, limit: float, signed: bool) -> np.ndarray:
     """(…, 4) floats 0 to 1 of values from −limit to limit: purple is positive, orange negative, and nothing drawn where
     a value is not finite. Without a sign, from black at 0 to white at the limit.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
     """
-    from matplotlib import colormaps
+    with extra("train"):
+        from matplotlib import colormaps
 
     scaled = values / limit if limit > 0 else np.zeros_like(values)
     shades = colormaps["PuOr"]((scaled + 1) / 2) if signed else colormaps["gray"](scaled)

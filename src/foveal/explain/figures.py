@@ -1,4 +1,4 @@
-"""What is inside a network, drawn: maps, filters, histograms, the arithmetic of a number."""
+"""What is inside a network, drawn: maps, filters, histograms, the spread of dropout."""
 
 import math
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ ACROSS = 8  # tiles
 MOST = 64  # of tiles
 GAP, HEAD = 0.06, 0.17  # beside a tile, of its width; above it, inches: its number stands there
 NAMED = 16  # channels of a filter that are drawn
+OUTPUTS = 40
 
 
 def draw_maps(layer: LayerAtWork, *, shared: bool = True, most: int = MOST) -> "Figure":
@@ -90,7 +91,7 @@ def draw_histogram(layer: LayerActivity) -> "Figure":
 
 
 def draw_spread(spread: DropoutSpread, names: Sequence[str] = ()) -> "Figure":
-    """Each output in every pass with dropout, and without dropout as a ring.
+    """Each output in every pass with dropout, and without dropout as a ring; the first 40 outputs.
 
     Args:
         names: of the outputs.
@@ -98,8 +99,8 @@ def draw_spread(spread: DropoutSpread, names: Sequence[str] = ()) -> "Figure":
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    without = spread.without.ravel()
-    passes = spread.passes.reshape(len(spread.passes), -1)
+    without = spread.without.ravel()[:OUTPUTS]
+    passes = spread.passes.reshape(len(spread.passes), -1)[:, :OUTPUTS]
     with style():
         from matplotlib.figure import Figure
 
@@ -108,7 +109,7 @@ def draw_spread(spread: DropoutSpread, names: Sequence[str] = ()) -> "Figure":
         rows = np.arange(len(without))
         axes.plot(passes.T, rows, ".", color=ACCENT, alpha=0.3, markersize=5)
         axes.plot(without, rows, "o", color=GRAY, markerfacecolor="none", markersize=7)
-        axes.set(yticks=rows, yticklabels=names or rows, xlabel="raw output", ylim=(len(without) - 0.5, -0.5))
+        axes.set(yticks=rows, yticklabels=names[:OUTPUTS] or rows, xlabel="raw output", ylim=(len(without) - 0.5, -0.5))
         axes.set_title(f"{len(passes)} passes with dropout; ring: without", loc="left")
     return figure
 

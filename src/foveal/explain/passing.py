@@ -4,6 +4,7 @@ A network that answers with the mean over an image and its mirror image (`Networ
 is: that is the pass whose maps lie over the image.
 """
 
+import copy
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from foveal.explain.places import NORMS, Place, Tokens, kind_of, words_of
 from foveal.nets.layers import Network
 from foveal.nets.parts import PixelMean
 
-__all__ = ["device_of", "evaluated", "observe", "plain", "single"]
+__all__ = ["evaluated", "observe", "on_cpu", "plain", "single"]
 
 See = Callable[[Place, nn.Module, Tensor, Tensor], None]
 """What is called after each layer: its place, the module, what it got and what it gave, both (B, …). They are live: who
@@ -47,7 +48,7 @@ def plain(network: Network, pixels: Tensor) -> Tensor:
         NetError: the network cannot take them.
     """
     try:
-        return network.head(network.body(network.normalize(pixels.to(device_of(network)))))
+        return network.head(network.body(network.normalize(pixels.to(network.normalize.mean.device))))
     except FovealError:
         raise
     except Exception as error:  # whatever the layers raise
@@ -58,9 +59,12 @@ def plain(network: Network, pixels: Tensor) -> Tensor:
         ) from error
 
 
-def device_of(network: Network) -> torch.device:
-    """Where its weights are."""
-    return network.normalize.mean.device
+def on_cpu(network: Network) -> Network:
+    """The network, or a copy of it, on the CPU in single precision."""
+    weights = [network.normalize.mean, *network.parameters()]
+    if all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights):
+        return network
+    return copy.deepcopy(network).cpu().float()
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def find(places: Sequence[Place], layer: str | Place) -> Place:
         if place.key == wanted:
             return place
     for place in places:
-        if place.token == wanted:
+        if wanted and place.token == wanted:
             return place
     shown = ", ".join(place.key for place in places[:12]) + (", …" if len(places) > 12 else "")
     raise NetError(f"The network has no layer {wanted!r}.", remedy=f"Its layers are {shown}.")

@@ -4,8 +4,6 @@ Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016. It shows h
 numbers; it is no calibrated uncertainty.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
-from foveal.explain.passing import device_of, evaluated, plain, single
+from foveal.explain.passing import evaluated, on_cpu, plain, single
 from foveal.nets.layers import Network
 
 __all__ = ["PASSES", "DropoutSpread", "dropout_spread"]
@@ -51,7 +49,8 @@ def dropout_spread(network: Network, pixels: Tensor, passes: int = PASSES, seed:
     """The outputs of one image in many passes in which dropout works as in training, and all else (batch norm) as in
     evaluation; without its mirror image.
 
-    The outputs are a function of the seed (on one device); torch's own random state is neither used nor changed.
+    On the CPU in single precision (a network that is elsewhere is copied), so that the outputs are a function of the
+    seed; torch's own random state is neither used nor changed.
 
     Args:
         pixels: (1, C, H, W), uint8 or float, 0 to 255.
@@ -66,22 +65,11 @@ def dropout_spread(network: Network, pixels: Tensor, passes: int = PASSES, seed:
     single(pixels)
     if not any(isinstance(module, _DropoutNd) and module.p > 0 for module in network.modules()):
         return None
+    network = on_cpu(network)
     with evaluated(network):
         without = plain(network, pixels)[0]
-    with evaluated(network, dropout=True), _seeded(device_of(network), seed):
+    with evaluated(network, dropout=True), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
         shares = [min(AT_ONCE, passes - start) for start in range(0, passes, AT_ONCE)]
-        rows = [plain(network, pixels.expand(share, -1, -1, -1)).float().cpu() for share in shares]
-    return DropoutSpread(torch.cat(rows).numpy(), without.float().cpu().numpy(), seed)
-
-
-@contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Random numbers of the device from a seed, and its state as it was after it."""
-    if device.type == "cpu":
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
-            yield
-        return
-    with torch.random.fork_rng(devices=[device], device_type=device.type):
-        torch.get_device_module(device).manual_seed(seed)
-        yield
+        rows = [plain(network, pixels.expand(share, -1, -1, -1)) for share in shares]
+    return DropoutSpread(torch.cat(rows).numpy(), without.numpy(), seed)

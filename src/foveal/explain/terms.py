@@ -90,8 +90,8 @@ class Arithmetic:
 
     @property
     def difference(self) -> float:
-        """|result − value| / scale; 0 where they are equal."""
-        if self.result == self.value:
+        """|result − value| / scale; 0 where they are equal, or both not a number."""
+        if self.result == self.value or (math.isnan(self.result) and math.isnan(self.value)):
             return 0.0
         return abs(self.result - self.value) / self.scale if self.scale > 0 else math.inf
 
@@ -121,8 +121,8 @@ class Arithmetic:
             "labels": list(self.labels),
             "kernel": _plain(self.kernel),
             "products": _plain(self.products),
-            "bias": self.bias,
-            "constants": dict(self.constants),
+            "bias": _finite(self.bias),
+            "constants": {name: _finite(value) for name, value in self.constants.items()},
             "winner": self.winner,
             **{name: _finite(getattr(self, name)) for name in ("result", "value", "difference")},
         }
@@ -202,6 +202,8 @@ def _finite(value: float) -> float | None:
 
 def _number(value: float) -> str:
     """Ten characters at least: four decimals, or an exponent where they would not do."""
+    if math.isinf(value):
+        return f"{'−∞' if value < 0 else '∞':>10}"
     if value and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:>10.3e}" if math.isfinite(value) else f"{'−∞' if value < 0 else '∞':>10}"
+        return f"{value:>10.3e}"
     return f"{value:>10.4f}"
