@@ -98,8 +98,8 @@ def maximised(
 
 
 class _Adam:
-    """Climbs, and shrinks what it moves. Kingma and Ba, 2015, with the decay of Loshchilov and Hutter, 2019; torch's own
-    takes seconds to import what it needs to compile itself."""
+    """Climbs, and shrinks what it moves. Kingma and Ba, 2015, with the decay of Loshchilov and Hutter, 2019. The one of
+    torch first imports, for seconds, what it would need to be compiled."""
 
     def __init__(self, waves: Tensor) -> None:
         self.waves, self.steps = waves, 0
