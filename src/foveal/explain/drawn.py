@@ -25,8 +25,8 @@ CELL = 0.8  # inches, of a patch
 
 
 def draw_on(axes: "Axes", image: np.ndarray, field: ReceptiveField, effective: EffectiveField | None = None) -> None:
-    """The image, dimmed where the unit does not look; the field outlined, and dashed the part that holds the share of
-    the gradient.
+    """The image, dimmed where the unit does not look; the field outlined, and with a thinner line the part that holds
+    the share of the gradient.
 
     Args:
         image: (H, W, C) uint8, C = 1 or 3, as the net takes it.
@@ -34,9 +34,9 @@ def draw_on(axes: "Axes", image: np.ndarray, field: ReceptiveField, effective: E
     shown = image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
     light = np.where(field.mask[..., None], shown, 255 - DIM * (255 - shown.astype(float)))
     axes.imshow(light.astype(np.uint8))
-    _outline(axes, field.mask, THEORETICAL, "solid")
-    if effective is not None and effective.mask.any():
-        _outline(axes, effective.mask, EFFECTIVE, (0, (3, 1.5)))
+    _outline(axes, field.mask, THEORETICAL, 2)
+    if effective is not None:
+        _outline(axes, effective.mask, EFFECTIVE, 1)
     axes.set(xticks=[], yticks=[], xlim=(-0.9, image.shape[1] - 0.1), ylim=(image.shape[0] - 0.1, -0.9))
     axes.spines[:].set_visible(False)
 
@@ -52,6 +52,7 @@ def draw_fields(image: np.ndarray, fields: Sequence[ReceptiveField | EffectiveFi
     """
     with extra("train"):
         from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
     columns = min(ACROSS, len(fields))
     rows = -(-len(fields) // columns)
     figure = Figure(figsize=(SIDE * columns, (SIDE + 0.35) * rows), layout="constrained")
@@ -67,6 +68,10 @@ def draw_fields(image: np.ndarray, fields: Sequence[ReceptiveField | EffectiveFi
         if effective is not None:
             told += f"\n{effective.share:.0%} in {effective.area.value:.0f} of {field.pixels} px"
         axes.set_title(told)
+    handles = [Line2D([], [], color=THEORETICAL, linewidth=2), Line2D([], [], color=EFFECTIVE, linewidth=1)]
+    names = ["what the unit can depend on", "the part that moves it most"]
+    some = any(isinstance(found, EffectiveField) for found in fields)
+    figure.legend(handles[: 1 + some], names[: 1 + some], loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -93,11 +98,12 @@ def draw_likes(likings: Sequence[Liking], made: Maximised | None = None) -> "Fig
                 axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=255)
     if made:
         grid[0, 0].set_title("made")
-    grid[0, first].set_title("found: the most exciting first", loc="left")
+    # A title wider than its picture would widen the column.
+    grid[0, first].set_title("found, the most exciting first", loc="left").set_in_layout(False)
     return figure
 
 
-def _outline(axes: "Axes", mask: np.ndarray, color: str, dashes: object) -> None:
+def _outline(axes: "Axes", mask: np.ndarray, color: str, width: float) -> None:
     """Along the edges of the pixels in the mask."""
     from matplotlib.collections import LineCollection
     from matplotlib.patheffects import Stroke
@@ -108,8 +114,8 @@ def _outline(axes: "Axes", mask: np.ndarray, color: str, dashes: object) -> None
         lines.append([(column - 0.5, row - 0.5), (column + 0.5, row - 0.5)])
     for row, column in zip(*np.nonzero(around[1:-1, 1:] != around[1:-1, :-1])):
         lines.append([(column - 0.5, row - 0.5), (column - 0.5, row + 0.5)])
-    below = Stroke(linewidth=3.2, foreground=HALO)
+    below = Stroke(linewidth=width + 1.6, foreground=HALO)
     axes.add_collection(
-        LineCollection(lines, colors=color, linewidths=1.6, path_effects=[below], capstyle="projecting")
+        LineCollection(lines, colors=color, linewidths=width, path_effects=[below], capstyle="projecting")
     )
-    axes.add_collection(LineCollection(lines, colors=color, linewidths=1.6, capstyle="projecting"))
+    axes.add_collection(LineCollection(lines, colors=color, linewidths=width, capstyle="projecting"))

@@ -66,7 +66,8 @@ def equivariance(
 
     Args:
         pixels: (B, C, H, W) uint8, as the net takes them.
-        layers: all of the notation, and the convolutions of a backbone or of a module of one's own, where left out.
+        layers: all of the notation, and the convolutions of a backbone or of a module of one's own, where left out. Of
+            the latter those are passed over whose middle unit sees an edge of the image.
         distances: in pixels, 1 and more.
         seed: of the bootstrap.
 
@@ -77,6 +78,7 @@ def equivariance(
     chosen = _default(network) if layers is None else [find_target(network, layer) for layer in layers]
     _, channels, height, width = pixels.shape
     spans = spans_of(network, chosen, (channels, height, width))
+    chosen = [target for target in chosen if target in spans]
     errors: dict[tuple[Target, int], list[Tensor]] = {(target, far): [] for target in chosen for far in distances}
     for part in pixels.split(max(1, AT_ONCE // (height * width))):
         clean = _maps(network, chosen, part)

@@ -16,19 +16,20 @@ from torch import Tensor
 from foveal.errors import NetError
 from foveal.explain.support import Linearised, positive_copy, positive_image
 from foveal.explain.target import Target, device_of, find_target, reach
-from foveal.measure.intervals import ERROR, interval, resampled
-from foveal.measured import Score
+from foveal.measure.intervals import ERROR, LEVEL, interval, resampled
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Residual
 from foveal.nets.layers import Network
 from foveal.nets.specs import BlurPool, Conv, Dense, Flatten, GlobalAvgPool, GlobalMaxPool, Pool, Whiten
 from foveal.nets.walk import Step
 from foveal.nets.windows import Shape, Window
+from foveal.measured import Score
 
 __all__ = ["Box", "EffectiveField", "ReceptiveField", "box_of", "effective_field", "outermost", "receptive_field"]
 
 SHARE = 0.95
 RESAMPLES = 200
+SAME = 1e-5  # of a value: what rounding may do to it
 AT_ONCE = 16  # images
 
 
@@ -186,12 +187,16 @@ def effective_field(
     value, drawn = _extents(maps.mean(axis=0)[None], share), []
     for weights in resampled(len(maps), seed, RESAMPLES * len(maps)):
         drawn.append(_extents(np.tensordot(weights.T, maps, axes=1), share))
-    area, spread = (
-        interval(float(one[0]), some, len(maps), ERROR, freedom=max(1, len(maps) - 1))
-        for one, some in zip(value, np.concatenate(drawn, axis=1))
-    )
+    area, spread = (_score(float(one[0]), some, len(maps)) for one, some in zip(value, np.concatenate(drawn, axis=1)))
     dead = int((maps.sum(axis=(1, 2)) == 0).sum())
     return EffectiveField(theoretical, channel, weight, share, _most(weight, share), area, spread, len(maps), dead)
+
+
+def _score(value: float, drawn: np.ndarray, n: int) -> Score:
+    """With the interval of its resamples; of no width where all images agree, as they do before the first ReLU."""
+    if n > 1 and np.ptp(drawn) <= SAME * value:
+        return Score(value, value, value, LEVEL, n, "bootstrap")
+    return interval(value, drawn, n, ERROR, freedom=max(1, n - 1))
 
 
 def box_of(mask: np.ndarray) -> Box:
@@ -331,7 +336,7 @@ def _fewest(falling: np.ndarray, share: float) -> np.ndarray:
     """How many of each row's numbers, which fall, hold that share of their sum: (R, P) to (R,); 0 where all are 0."""
     held = np.cumsum(falling, axis=1)
     total = held[:, -1:]
-    return np.where(total[:, 0] > 0, 1 + (held < share * total * (1 - 1e-12)).sum(axis=1), 0)
+    return np.where(total[:, 0] > 0, 1 + (held < share * total * (1 - 1e-6)).sum(axis=1), 0)
 
 
 def _extents(maps: np.ndarray, share: float) -> np.ndarray:

@@ -21,6 +21,8 @@ __all__ = ["Maximised", "maximised"]
 STEPS = 128
 RATE = 0.05
 DECAY = 0.2  # of a wave in 1 / RATE steps
+MEMORY = 0.9, 0.999  # of the gradient's mean, and of its square's
+TINY = 1e-12  # gradients of an image's pixels are small
 NOISE = 0.01
 JITTER = 16  # part of the shorter side
 
@@ -80,19 +82,36 @@ def maximised(
     waves = torch.stack([_noise(shape, seed, channel) for channel in chosen]).to(device).requires_grad_()
     jitter = np.random.default_rng(seed)
     far = max(1, min(shape[1:]) // JITTER)
-    optimizer = torch.optim.AdamW([waves], RATE, weight_decay=DECAY)
+    step = _Adam(waves)
     before = _answers(network, part, _rounded(waves, shape), chosen).mean(dim=1)
     for _ in range(steps):
         down, right = jitter.integers(-far, far + 1, size=2).tolist()
         pixels = _pixels(waves, shape).roll((down, right), (2, 3))
-        (waves.grad,) = torch.autograd.grad(-_answers(network, part, pixels, chosen).mean(dim=1).sum(), waves)
-        optimizer.step()
+        (gradient,) = torch.autograd.grad(_answers(network, part, pixels, chosen).mean(dim=1).sum(), waves)
+        step(gradient)
     images = _rounded(waves, shape)
     with torch.inference_mode():
         after = _answers(network, part, images, chosen)
     found = [after.mean(dim=1), before.detach(), after.amax(dim=1)]
     arrays = [values.double().cpu().numpy() for values in found]
     return Maximised(target.name, tuple(chosen), images.permute(0, 2, 3, 1).cpu().numpy(), *arrays)
+
+
+class _Adam:
+    """Climbs, and shrinks what it moves. Kingma and Ba, 2015, with the decay of Loshchilov and Hutter, 2019. The one of
+    torch first imports, for seconds, what it would need to be compiled."""
+
+    def __init__(self, waves: Tensor) -> None:
+        self.waves, self.steps = waves, 0
+        self.first, self.second = torch.zeros_like(waves), torch.zeros_like(waves)
+
+    @torch.no_grad()
+    def __call__(self, gradient: Tensor) -> None:
+        self.steps += 1
+        self.first.lerp_(gradient, 1 - MEMORY[0])
+        self.second.lerp_(gradient.square(), 1 - MEMORY[1])
+        first, second = (moment / (1 - kept**self.steps) for moment, kept in zip((self.first, self.second), MEMORY))
+        self.waves.mul_(1 - RATE * DECAY).add_(RATE * first / (second.sqrt() + TINY))
 
 
 def _noise(shape: tuple[int, int, int], seed: int, channel: int) -> Tensor:

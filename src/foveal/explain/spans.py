@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from foveal.explain.field import box_of, outermost
+from foveal.explain.field import Box, box_of, outermost
 from foveal.explain.support import Linearised, positive_copy, positive_image
 from foveal.explain.target import Target, reach_all
 from foveal.nets.backbone import Backbone
@@ -54,7 +55,7 @@ Spans = tuple[Span, Span]
 
 
 def spans_of(network: Network, chosen: Sequence[Target], shape: tuple[int, int, int]) -> dict[Target, Spans | None]:
-    """The spans of each layer, None where it has no map.
+    """The spans of each layer, None where it has no map; without those of whose units none can be said to see no edge.
 
     Args:
         shape: of the image, (C, H, W).
@@ -68,7 +69,8 @@ def spans_of(network: Network, chosen: Sequence[Target], shape: tuple[int, int, 
         spans = _after(spans, step, known)
     others = [target for target in chosen if target.step is None]
     by_gradient = _by_gradient(network, others, shape) if others else {}
-    return {target: known.get(id(target.step)) if target.step else by_gradient[target] for target in chosen}
+    by_step = {target: known[id(target.step)] for target in chosen if target.step is not None}
+    return by_step | by_gradient
 
 
 def _pixels(size: int) -> Span:
@@ -119,33 +121,38 @@ def _slid(spans: Spans, window: Window) -> Spans:
 
 
 def _by_gradient(network: Network, chosen: Sequence[Target], shape: tuple[int, int, int]) -> dict[Target, Spans | None]:
-    """Of modules: from the fields of the middle unit and of the one before it, up and to the left. A field that reaches
-    an edge of the image may have been cut there, and no unit of its map counts as clean."""
+    """Of modules: from the fields of the middle unit and of the one before it, up and to the left. Where one of the two
+    reaches an edge of the image it may have been cut there, and the layer is left out."""
     twin, image = positive_copy(network.body), positive_image(shape)
-    modules = [target.within(twin) for target in chosen]
     with Linearised():
-        maps = reach_all(twin, modules, image)
+        maps = reach_all(twin, [target.within(twin) for target in chosen], image)
     found: dict[Target, Spans | None] = {}
     for target, output in zip(chosen, maps):
-        if output is None or output.ndim != 4 or min(output.shape[2:]) < 2:
+        if output is None or output.ndim != 4:
             found[target] = None
             continue
-        middle = output.shape[2] // 2, output.shape[3] // 2
-        boxes = []
-        for row, column in ((middle[0], middle[1]), (middle[0] - 1, middle[1] - 1)):
-            (gradient,) = torch.autograd.grad(output[0, :, row, column].sum(), image, retain_graph=True)
-            boxes.append(box_of((gradient[0] != 0).any(dim=0).numpy()))
-        here, there = boxes
-        found[target] = (
-            _even(here.top, here.bottom, here.top - there.top, middle[0], output.shape[2], shape[1]),
-            _even(here.left, here.right, here.left - there.left, middle[1], output.shape[3], shape[2]),
-        )
+        rows, columns = output.shape[2:]
+        if min(rows, columns) > 1:
+            middle, before = (_box_of(output, image, rows // 2 - back, columns // 2 - back) for back in (0, 1))
+            if _inside(middle, shape) and _inside(before, shape):
+                found[target] = (
+                    _even(middle.top, middle.bottom, middle.top - before.top, rows, shape[1]),
+                    _even(middle.left, middle.right, middle.left - before.left, columns, shape[2]),
+                )
     return found
 
 
-def _even(start: int, end: int, jump: int, middle: int, count: int, size: int) -> Span:
+def _box_of(output: Tensor, image: Tensor, row: int, column: int) -> Box:
+    (gradient,) = torch.autograd.grad(output[0, :, row, column].sum(), image, retain_graph=True)
+    return box_of((gradient[0] != 0).any(dim=0).numpy())
+
+
+def _inside(box: Box, shape: tuple[int, int, int]) -> bool:
+    return box.top > 0 and box.left > 0 and box.bottom < shape[1] and box.right < shape[2]
+
+
+def _even(start: int, end: int, jump: int, count: int, size: int) -> Span:
     """Units that stand `jump` pixels apart, of which the middle one sees from `start` to before `end`."""
-    cut = start <= 0 or end >= size or jump < 1
-    offsets = (np.arange(count) - middle) * max(jump, 1)
+    offsets = (np.arange(count) - count // 2) * jump
     starts, ends = start + offsets, end + offsets
-    return Span(starts, ends, (starts >= 0) & (ends <= size) & (not cut), max(jump, 1))
+    return Span(starts, ends, (starts >= 0) & (ends <= size), jump)
