@@ -5,8 +5,8 @@ Three tests, each of which a map that looks convincing can fail:
 - weights: the same network without what it learned must give another map (Adebayo et al., "Sanity checks for saliency
   maps", NeurIPS 2018).
 - deletion and insertion: taking away first what the map says counts most must take the answer away sooner than any
-  order drawn at random, and sooner than beginning in the middle of the image, where people put things; and giving it
-  first must bring the answer back sooner (Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.3).
+  map of its kind elsewhere, and sooner than beginning in the middle of the image, where people put things; and giving
+  it first must bring the answer back sooner (Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.3).
 - noise: where noise that nobody sees leaves the answer, it must leave the map (Alvarez-Melis and Jaakkola, "On the
   robustness of interpretability methods", 2018, arXiv 1806.08049).
 """
@@ -32,20 +32,25 @@ from foveal.nets.layers import Network
 
 __all__ = ["ALIKE", "STEADY", "Bench", "rank_correlation"]
 
-ALIKE = 0.5  # rank correlation of absolute maps below which two maps are different ones
+# Rank correlation of absolute maps below which two maps are different ones. Where one thing alone lights up a network,
+# it does so under weights of either sign: a sound map comes out alike half of the time, 0.5 and some chance. Guided
+# backpropagation, which is known to fail, has 0.8 to 1 there.
+ALIKE = 0.6
 UPPER_REDRAWS = 2  # of the upper half of the layers; of each the scalar and its negative, which is as likely a draw
 REDRAWS = 2  # of all layers
 STEADY = 0.5  # rank correlation of maps above which they are the same one
 NOISE = 0.02 * 255  # standard deviation: half the steps between shades that a person tells apart on a screen
-DRAWS = 3
+DRAWS = 2
 SAME_VALUE = 0.1  # spreads of the training targets within which a value has not changed
 CELLS = 16  # places along a side at which maps are compared
 PATCHES = 8  # along a side, of the orders
 COUNTS = (
     np.array([0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64]) / 64
 )  # of the patches, at which a curve is taken: dense at first
-ORDERS = 10
-LEVEL = 0.95
+ORDERS = 8
+LEVEL = (
+    0.9  # two curves must be beaten: by chance one map in ten beats one, one in a hundred both if they are unrelated
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +106,29 @@ class Bench:
         return images[same]
 
     @cached_property
-    def areas(self) -> np.ndarray:
-        """(2, 1 + O): the areas under the curves of deletion and insertion, of the order from the middle and of the
-        random ones."""
-        rng = np.random.default_rng(self.seed)
+    def from_the_middle(self) -> tuple[float, float]:
+        """The areas of deletion and insertion of the order that begins in the middle of the image."""
         rows, columns = self._grid
-        away = np.hypot(*np.meshgrid(_middle(rows), _middle(columns), indexing="ij")).ravel()
-        return self.areas_of([np.argsort(away, kind="stable"), *(rng.permutation(len(away)) for _ in range(ORDERS))])
+        away = np.hypot(*np.meshgrid(_middle(rows), _middle(columns), indexing="ij"))
+        deletion, insertion = self.areas_of([np.argsort(away.ravel(), kind="stable")])[:, 0].tolist()
+        return deletion, insertion
+
+    def _moved(self, patches: np.ndarray) -> list[np.ndarray]:
+        """The same map elsewhere: turned over and moved around the edges, at least a quarter of each side away. Random
+        orders that are no smoother than the map would not do: scattered patches spoil an image sooner than a whole
+        region does, and are put together later."""
+        rng = np.random.default_rng(self.seed)
+        found = []
+        for _ in range(ORDERS):
+            turned = patches[:: rng.choice([1, -1]), :: rng.choice([1, -1])]
+            away = [int(rng.integers(math.ceil(side / 4), side - math.ceil(side / 4) + 1)) for side in patches.shape]
+            found.append(np.roll(turned, away, axis=(0, 1)))
+        return found
+
+    def _order(self, patches: np.ndarray) -> np.ndarray:
+        """Falling; equal patches in a random order."""
+        shuffled = np.random.default_rng(self.seed).permutation(patches.size)
+        return shuffled[np.argsort(-patches.ravel()[shuffled], kind="stable")]
 
     @property
     def _grid(self) -> tuple[int, int]:
@@ -160,53 +181,52 @@ class Bench:
         return float(abs(array.sum(dtype=np.float64) - (full - gone)) / max(abs(full - gone), 1e-12))
 
     def _weights(self, array: np.ndarray, method: Method) -> Check:
-        upper = [0.0] if method.odd else [self._alike(array, other, method) for other in self.without_upper]
-        everything = [
-            rank_correlation(np.abs(array), np.abs(self._map(other, self.image, method)[0]))
-            for other in self.without_all
-        ]
-        value = max(float(np.mean(upper)), float(np.mean(everything)))
+        networks = {"all": self.without_all} if method.odd else {"upper": self.without_upper, "all": self.without_all}
+        found = {kind: [self._alike(array, other, method) for other in others] for kind, others in networks.items()}
+        value = max(float(np.mean(each)) for each in found.values())
         told = "the map shows what was learned" if value < ALIKE else "the map hardly depends on what was learned"
         return Check(
             "weights",
             value,
             ALIKE,
             "below",
-            f"Networks whose weights are drawn anew give maps of rank correlation {value:.2f} with this one, where less "
-            f"than {ALIKE} is asked for: {told}.",
-            {"upper_half": upper, "all": everything},
+            f"With its weights drawn anew the network gives maps of rank correlation {value:.2f} with this one, where "
+            f"less than {ALIKE} is asked for: {told}.",
+            {"each": found},
         )
 
     def _alike(self, array: np.ndarray, other: Network, method: Method) -> float:
-        """The mean over the maps of a network's scalar and of its negative."""
-        maps = [method.maps(other, self.image, self.chosen, sign)[0].float().cpu().numpy() for sign in (1, -1)]
-        return float(np.mean([rank_correlation(array, each) for each in maps]))
+        """Of absolute maps; where its sign matters, the mean over the maps of the scalar and of its negative."""
+        maps = [
+            method.maps(other, self.image, self.chosen, sign)[0].float().cpu().numpy()
+            for sign in ((1,) if method.odd else (1, -1))
+        ]
+        return float(np.mean([rank_correlation(np.abs(array), np.abs(each)) for each in maps]))
 
     def _orders(self, array: np.ndarray) -> tuple[Check, Check]:
-        patch = F.adaptive_avg_pool2d(torch.from_numpy(array)[None], self._grid).numpy().ravel()
-        shuffled = np.random.default_rng(self.seed).permutation(len(patch))  # equal patches come in a random order
-        order = shuffled[np.argsort(-patch[shuffled], kind="stable")]
-        deleted, inserted = self.areas_of([order])[:, 0].tolist()
-        below, above = (_interval(areas[1:]) for areas in self.areas)
-        (middle_deleted, middle_inserted), what = self.areas[:, 0].tolist(), f"the score of {self.chosen}"
+        patches = F.adaptive_avg_pool2d(torch.from_numpy(array)[None], self._grid)[0].numpy()
+        areas = self.areas_of([self._order(each) for each in (patches, *self._moved(patches))])
+        deleted, inserted = areas[:, 0].tolist()
+        below, above = (_interval(each[1:]) for each in areas)
+        (middle_deleted, middle_inserted), what = self.from_the_middle, f"the score of {self.chosen}"
         return (
             Check(
                 "deletion",
                 deleted,
                 min(below[0], middle_deleted),
                 "below",
-                f"While the map's first pixels are taken away, {what} is {deleted:.3g} on average; in random order "
-                f"{below[0]:.3g} to {below[1]:.3g}, from the middle {middle_deleted:.3g}.",
-                {"random": list(below), "middle": middle_deleted, "level": LEVEL, "method": METHOD},
+                f"While the map's first pixels are taken away, {what} is {deleted:.3g} on average; for the same map "
+                f"elsewhere {below[0]:.3g} to {below[1]:.3g}, from the middle out {middle_deleted:.3g}.",
+                {"elsewhere": list(below), "middle": middle_deleted, "level": LEVEL, "method": METHOD},
             ),
             Check(
                 "insertion",
                 inserted,
                 max(above[1], middle_inserted),
                 "above",
-                f"While the map's first pixels are laid open, {what} is {inserted:.3g} on average; in random order "
-                f"{above[0]:.3g} to {above[1]:.3g}, from the middle {middle_inserted:.3g}.",
-                {"random": list(above), "middle": middle_inserted, "level": LEVEL, "method": METHOD},
+                f"While the map's first pixels are laid open, {what} is {inserted:.3g} on average; for the same map "
+                f"elsewhere {above[0]:.3g} to {above[1]:.3g}, from the middle out {middle_inserted:.3g}.",
+                {"elsewhere": list(above), "middle": middle_inserted, "level": LEVEL, "method": METHOD},
             ),
         )
 
@@ -228,7 +248,7 @@ class Bench:
         )
 
 
-METHOD = f"prediction interval of one more random order, t, {ORDERS} orders, one-sided"
+METHOD = f"prediction interval of one more such map, t, {ORDERS} maps, one-sided"
 
 
 def degenerate(array: np.ndarray) -> str:
