@@ -18,7 +18,8 @@ __all__ = ["drawn", "figure_of"]
 SIGNED, UNSIGNED = "PuOr_r", "Oranges"
 STRONGEST = 0.85  # opacity of the largest number; of none it is 0, so that the image shows where nothing counts
 QUANTILE = 0.995  # of the absolute map, at which the colours end: a single pixel must not make all others pale
-WRAPPED = 92  # letters of a line
+NAMES = {"grad-cam": "Grad-CAM", "integrated-gradients": "integrated gradients"}
+WRAPPED = 112  # letters of a line
 
 
 def figure_of(tested: Tested, image: np.ndarray, geometry: Geometry | None = None) -> "Figure":
@@ -50,7 +51,7 @@ def figure_of(tested: Tested, image: np.ndarray, geometry: Geometry | None = Non
         axes.set_xticks([])
         axes.set_yticks([])
     plain.set_title("the image", fontsize=10)
-    over.set_title(f"{found.method}: {_target(tested)}", fontsize=10)
+    over.set_title(f"{NAMES.get(found.method, found.method)}: {_target(tested)}", fontsize=10)
     ticks = figure.colorbar(ScalarMappable(scale, colours), cax=bar, format="%.2g")
     ticks.ax.tick_params(labelsize=8)
     ticks.set_label("speaks for it  →" if not found.signed else "against it  ←   →  for it", fontsize=8)
