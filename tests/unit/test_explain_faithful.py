@@ -113,6 +113,26 @@ def test_a_map_that_shakes_fails_the_noise_test() -> None:
     assert check.value < 0.5
 
 
+@pytest.mark.parametrize(("bar", "level", "images"), [(0.02, 0.02, 2), (0.004, 0.005, 2), (0.001, 0.005, 0)])
+def test_noise_is_taken_down_until_the_answer_stays(bar: float, level: float, images: int) -> None:
+    """The second output is the mean of the positive differences between neighbours, 0.56 of the noise; the first is a
+    bar that it takes."""
+    difference = nn.Conv2d(3, 1, (1, 2), bias=False)
+    last = nn.Linear(1, 2)
+    with torch.no_grad():
+        difference.weight.zero_()[0, 0, 0] = torch.tensor([1.0, -1.0])
+        last.weight.copy_(torch.tensor([[0.0], [1.0]]))
+        last.bias.copy_(torch.tensor([bar, 0.0]))
+    body = nn.Sequential(difference, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
+    network = Network(Normalize(CONTRACT), body, ClassificationHead(None, 2)).eval()
+    pixels = torch.full((1, 3, SIDE, SIDE), 100.0)
+    bench = Bench(network, pixels, Chosen(0, "bar"))
+    found, noisy = bench.noisy
+    assert (found, len(noisy)) == (level, images)
+    if images:
+        assert float((noisy - network.normalize(pixels)).std()) == pytest.approx(level, rel=0.05)
+
+
 def test_a_map_of_the_middle_is_no_better_than_the_middle() -> None:
     network = seeing(ClassificationHead, ONE_EACH)
     pixels, (corner,) = cued(0, 0)
