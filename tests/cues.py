@@ -1,55 +1,65 @@
-"""Images in which one patch alone decides, and networks that have learned to see it."""
-
-from typing import Any
+"""Images in which one patch alone decides, and a network that sees nothing else."""
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foveal.nets.layers import Network, build
 from foveal.recipe import InputContract
 from foveal.task import HeadFactory
 
-__all__ = ["CUE", "SIDE", "cued", "inside", "tiny"]
+__all__ = ["CONTRACT", "CUE", "SIDE", "cued", "inside", "seeing"]
 
 SIDE, CUE = 32, 12
-COLOURS = np.array([[70, -70, -70], [-70, 70, -70], [-70, -70, 70]])
 CONTRACT = InputContract(width=SIDE, height=SIDE, channels=3)
-NET = "12c3same-mp2-16c3same-mp2-24c3same-gap"
+COLOURS = 3
 
 
-def cued(n: int, seed: int, kinds: int = 2) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-    """Pixels (n, 3, 32, 32) uint8 of blotches and a square that is striped in the colour of its kind; (n,) kinds;
-    (n, 2) the square's upper left corner, row and column. Gray squares of the same size lie about too."""
+def cued(seed: int, *kinds: int) -> tuple[Tensor, list[np.ndarray]]:
+    """(3, 32, 32) uint8: faint blotches, a gray square that means nothing, and at random places that do not meet a
+    square a kind, in its colour: 0 red, 1 green, 2 blue; and the upper left corner of each, row and column."""
     rng = np.random.default_rng(seed)
-    blotches = torch.from_numpy(rng.normal(0, 45, (n, 3, 6, 6)).astype(np.float32))
-    images = 128 + F.interpolate(blotches, (SIDE, SIDE), mode="bicubic").numpy() + rng.normal(0, 12, (n, 3, SIDE, SIDE))
-    kind, corners = rng.integers(0, kinds, n), rng.integers(0, SIDE - CUE + 1, (n, 2))
-    for image, k, (row, column) in zip(images, kind, corners):
-        y, x = rng.integers(0, SIDE - CUE + 1, 2)
-        image[:, y : y + CUE, x : x + CUE] = image[:, y : y + CUE, x : x + CUE].mean(axis=0) + rng.normal(0, 25)
-        image[:, row : row + CUE, column : column + CUE] = 128 + COLOURS[k][:, None, None]
-        image[:, row : row + CUE : 4, column : column + CUE] += 40
-    return torch.from_numpy(np.clip(images, 0, 255).astype(np.uint8)), kind, corners
+    blotches = torch.from_numpy(rng.normal(0, 25, (1, 3, 6, 6)).astype(np.float32))
+    image = 128 + F.interpolate(blotches, (SIDE, SIDE), mode="bicubic")[0].numpy() + rng.normal(0, 8, (3, SIDE, SIDE))
+    row, column = rng.integers(0, SIDE - CUE + 1, 2)
+    image[:, row : row + CUE, column : column + CUE] = 128 + rng.normal(0, 40)
+    corners: list[np.ndarray] = []
+    while len(corners) < len(kinds):
+        corner = rng.integers(0, SIDE - CUE + 1, 2)
+        if all(np.abs(corner - other).max() >= CUE + 4 for other in corners):
+            colour = np.full(3, 58.0)
+            colour[kinds[len(corners)]] = 198
+            image[:, corner[0] : corner[0] + CUE, corner[1] : corner[1] + CUE] = colour[:, None, None]
+            corners.append(corner)
+    return torch.from_numpy(np.clip(image, 0, 255).astype(np.uint8)), corners
 
 
-def tiny(head: HeadFactory, targets: Any, outputs: int, pixels: torch.Tensor, steps: int = 120) -> Network:
-    """A net of three convolutions, trained on the images for what the head learns."""
-    network = build(NET, CONTRACT, head, outputs)
-    network.head.fit(targets)
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
-    targets, rng = torch.as_tensor(targets), np.random.default_rng(0)
-    for _ in range(steps):
-        rows = torch.from_numpy(rng.integers(0, len(pixels), 32))
-        loss = sum(network.head.loss(network(pixels[rows]), targets[rows]).values(), torch.zeros(()))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+@torch.no_grad()
+def seeing(head: HeadFactory, output: list[list[float]], bias: float = 0.0) -> Network:
+    """A network whose twelve channels are each lit by one colour, over some threshold and smoothed.
+
+    Args:
+        output: rows of weights of red, green and blue, one an output.
+    """
+    network = build("12c1-12c5same-ap2-12c3same-gap", CONTRACT, head, len(output))
+    colour, *smooth = (module for module in network.body.modules() if isinstance(module, nn.Conv2d))
+    (last,) = (module for module in network.head.modules() if isinstance(module, nn.Linear))  # pyright: ignore
+    for weight in network.parameters():
+        weight.zero_()
+    for k in range(12):
+        colour.weight[k] = -0.5
+        colour.weight[k, k % COLOURS] = 1.0
+        colour.bias[k] = -0.3
+        for convolution in smooth:
+            convolution.weight[k, k] = 1 / convolution.weight[k, k].numel()
+        last.weight[:, k] = torch.tensor([row[k % COLOURS] for row in output]) * 20
+    last.bias.fill_(bias)
     return network.eval()
 
 
-def inside(array: np.ndarray, corner: np.ndarray, size: int = CUE) -> float:
+def inside(array: np.ndarray, corner: np.ndarray) -> float:
     """The share of the mass of a map's highest tenth that lies in the square."""
     row, column = corner
     kept = np.where(array >= np.quantile(array, 0.9), array.clip(min=0), 0.0)
-    return float(kept[row : row + size, column : column + size].sum() / kept.sum())
+    return float(kept[row : row + CUE, column : column + CUE].sum() / kept.sum())

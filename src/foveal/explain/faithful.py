@@ -5,8 +5,8 @@ Three tests, each of which a map that looks convincing can fail:
 - weights: the same network without what it learned must give another map (Adebayo et al., "Sanity checks for saliency
   maps", NeurIPS 2018).
 - deletion and insertion: taking away first what the map says counts most must take the answer away sooner than any
-  order drawn at random, and sooner than beginning in the middle of the image, where people put things; and giving it
-  first must bring the answer back sooner (Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.3).
+  map of its kind elsewhere, and sooner than beginning in the middle of the image, where people put things; and giving
+  it first must bring the answer back sooner (Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.3).
 - noise: where noise that nobody sees leaves the answer, it must leave the map (Alvarez-Melis and Jaakkola, "On the
   robustness of interpretability methods", 2018, arXiv 1806.08049).
 """
@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.integrate import trapezoid
 from scipy.stats import rankdata, t
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,20 +33,26 @@ from foveal.nets.layers import Network
 
 __all__ = ["ALIKE", "STEADY", "Bench", "rank_correlation"]
 
-ALIKE = 0.5  # rank correlation of absolute maps below which two maps are different ones
+# Rank correlation of absolute maps below which two maps are different ones. Where one thing alone lights up a network,
+# it does so under weights of either sign: a sound map comes out alike half of the time, 0.5 and some chance. Guided
+# backpropagation, which is known to fail, has 0.8 to 1 there.
+ALIKE = 0.6
 UPPER_REDRAWS = 2  # of the upper half of the layers; of each the scalar and its negative, which is as likely a draw
 REDRAWS = 2  # of all layers
 STEADY = 0.5  # rank correlation of maps above which they are the same one
-NOISE = 0.02 * 255  # standard deviation: half the steps between shades that a person tells apart on a screen
-DRAWS = 3
+# Standard deviations of the noise over the range, of which the first that leaves the answer is taken. Some networks
+# are more easily turned than people: one with a whitening layer gave another answer at 2 % for two images in five.
+NOISES = (0.02, 0.01, 0.005)
+DRAWS = 8  # of noise, of which the first STEADY_DRAWS that leave the answer are taken
+STEADY_DRAWS = 2
 SAME_VALUE = 0.1  # spreads of the training targets within which a value has not changed
 CELLS = 16  # places along a side at which maps are compared
 PATCHES = 8  # along a side, of the orders
-COUNTS = (
-    np.array([0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64]) / 64
-)  # of the patches, at which a curve is taken: dense at first
-ORDERS = 10
-LEVEL = 0.95
+# Shares of the patches at which a curve is taken: dense where a good map makes the difference.
+COUNTS = np.array([0, 2, 4, 8, 16, 32, 64]) / 64
+ORDERS = 8
+# Two curves must be beaten: by chance one map in ten beats one, one in a hundred both if they are unrelated.
+LEVEL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,29 +92,51 @@ class Bench:
         return torch.cat([image, image.flip(2), image.flip(3), image.flip(2, 3)])
 
     @cached_property
-    def noisy(self) -> Tensor:
-        """(B, C, H, W) the image under noise, normalised, where the answer is still the same; B may be 0."""
+    def noisy(self) -> tuple[float, Tensor]:
+        """The largest of the levels of noise that leaves the answer, and (B, C, H, W) images under it where it does,
+        normalised: two, or one; none where every level changes it."""
         generator = torch.Generator().manual_seed(self.seed)
-        noise = torch.randn(DRAWS, *self.pixels.shape[1:], generator=generator).to(self.pixels.device) * NOISE
-        images = self.network.normalize((self.pixels + noise).clamp(0, 255))
-        with torch.no_grad():
-            outputs = outputs_of(self.network, torch.cat([self.image, images]))
+        noise = torch.randn(DRAWS, *self.pixels.shape[1:], generator=generator).to(self.pixels.device)
+        for level in NOISES:
+            images = self.network.normalize((self.pixels + 255 * level * noise).clamp(0, 255))
+            steady = images[self._same_answer(images)][:STEADY_DRAWS]
+            if len(steady):
+                return level, steady
+        return NOISES[-1], noise[:0]
+
+    @torch.no_grad()
+    def _same_answer(self, images: Tensor) -> Tensor:
+        outputs = outputs_of(self.network, torch.cat([self.image, images]))
         if self.chosen.either_way:
             values = self.network.head.spotlight(outputs, self.chosen)
-            same = (values[1:] - values[0]).abs() < SAME_VALUE
-        else:
-            numbers = [self.network.head.winner(row).number for row in outputs]
-            same = torch.tensor([number == numbers[0] for number in numbers[1:]])
-        return images[same]
+            return (values[1:] - values[0]).abs() < SAME_VALUE
+        numbers = [self.network.head.winner(row).number for row in outputs]
+        return torch.tensor([number == numbers[0] for number in numbers[1:]])
 
     @cached_property
-    def areas(self) -> np.ndarray:
-        """(2, 1 + O): the areas under the curves of deletion and insertion, of the order from the middle and of the
-        random ones."""
-        rng = np.random.default_rng(self.seed)
+    def from_the_middle(self) -> tuple[float, float]:
+        """The areas of deletion and insertion of the order that begins in the middle of the image."""
         rows, columns = self._grid
-        away = np.hypot(*np.meshgrid(_middle(rows), _middle(columns), indexing="ij")).ravel()
-        return self.areas_of([np.argsort(away, kind="stable"), *(rng.permutation(len(away)) for _ in range(ORDERS))])
+        away = np.hypot(*np.meshgrid(_middle(rows), _middle(columns), indexing="ij"))
+        deletion, insertion = self.areas_of([np.argsort(away.ravel(), kind="stable")])[:, 0].tolist()
+        return deletion, insertion
+
+    def _moved(self, patches: np.ndarray) -> list[np.ndarray]:
+        """The same map elsewhere: turned over and moved around the edges, at least a quarter of each side away. Random
+        orders that are no smoother than the map would not do: scattered patches spoil an image sooner than a whole
+        region does, and are put together later."""
+        rng = np.random.default_rng(self.seed)
+        found = []
+        for _ in range(ORDERS):
+            turned = patches[:: rng.choice([1, -1]), :: rng.choice([1, -1])]
+            away = [int(rng.integers(math.ceil(side / 4), side - math.ceil(side / 4) + 1)) for side in patches.shape]
+            found.append(np.roll(turned, away, axis=(0, 1)))
+        return found
+
+    def _order(self, patches: np.ndarray) -> np.ndarray:
+        """Falling; equal patches in a random order."""
+        shuffled = np.random.default_rng(self.seed).permutation(patches.size)
+        return shuffled[np.argsort(-patches.ravel()[shuffled], kind="stable")]
 
     @property
     def _grid(self) -> tuple[int, int]:
@@ -133,7 +162,7 @@ class Bench:
                 for part in mask.split(len(counts))
             ]
             curves = np.array([[start, *part, end] for part in parts])
-            found.append(np.trapezoid(curves, COUNTS, axis=1))
+            found.append(trapezoid(curves, COUNTS, axis=1))
         return np.array(found)
 
     def test(self, method: Method) -> Tested:
@@ -160,75 +189,66 @@ class Bench:
         return float(abs(array.sum(dtype=np.float64) - (full - gone)) / max(abs(full - gone), 1e-12))
 
     def _weights(self, array: np.ndarray, method: Method) -> Check:
-        upper = [0.0] if method.odd else [self._alike(array, other, method) for other in self.without_upper]
-        everything = [
-            rank_correlation(np.abs(array), np.abs(self._map(other, self.image, method)[0]))
-            for other in self.without_all
-        ]
-        value = max(float(np.mean(upper)), float(np.mean(everything)))
-        told = "the map shows what was learned" if value < ALIKE else "the map hardly depends on what was learned"
-        return Check(
-            "weights",
-            value,
-            ALIKE,
-            "below",
-            f"Networks whose weights are drawn anew give maps of rank correlation {value:.2f} with this one, where less "
-            f"than {ALIKE} is asked for: {told}.",
-            {"upper_half": upper, "all": everything},
-        )
+        networks = {"all": self.without_all} if method.odd else {"upper": self.without_upper, "all": self.without_all}
+        found = {kind: [self._alike(array, other, method) for other in others] for kind, others in networks.items()}
+        value = max(float(np.mean(each)) for each in found.values())
+        told = "another map" if value < ALIKE else "much the same map"
+        message = f"Without what it learned the network gives {told}: rank correlation {value:.2f}, at most {ALIKE}."
+        return Check("weights", value, ALIKE, "below", message, {"each": found})
 
     def _alike(self, array: np.ndarray, other: Network, method: Method) -> float:
-        """The mean over the maps of a network's scalar and of its negative."""
-        maps = [method.maps(other, self.image, self.chosen, sign)[0].float().cpu().numpy() for sign in (1, -1)]
-        return float(np.mean([rank_correlation(array, each) for each in maps]))
+        """Of absolute maps; where its sign matters, the mean over the maps of the scalar and of its negative."""
+        maps = [
+            method.maps(other, self.image, self.chosen, sign)[0].float().cpu().numpy()
+            for sign in ((1,) if method.odd else (1, -1))
+        ]
+        return float(np.mean([rank_correlation(np.abs(array), np.abs(each)) for each in maps]))
 
     def _orders(self, array: np.ndarray) -> tuple[Check, Check]:
-        patch = F.adaptive_avg_pool2d(torch.from_numpy(array)[None], self._grid).numpy().ravel()
-        shuffled = np.random.default_rng(self.seed).permutation(len(patch))  # equal patches come in a random order
-        order = shuffled[np.argsort(-patch[shuffled], kind="stable")]
-        deleted, inserted = self.areas_of([order])[:, 0].tolist()
-        below, above = (_interval(areas[1:]) for areas in self.areas)
-        (middle_deleted, middle_inserted), what = self.areas[:, 0].tolist(), f"the score of {self.chosen}"
+        patches = F.adaptive_avg_pool2d(torch.from_numpy(array)[None], self._grid)[0].numpy()
+        areas = self.areas_of([self._order(each) for each in (patches, *self._moved(patches))])
+        deleted, inserted = areas[:, 0].tolist()
+        below, above = (_interval(each[1:]) for each in areas)
+        middle = self.from_the_middle
+        bounds = min(below[0], middle[0]), max(above[1], middle[1])
+        away = "sooner" if deleted < bounds[0] else "no sooner"
+        back = "sooner" if inserted > bounds[1] else "no sooner"
         return (
             Check(
                 "deletion",
                 deleted,
-                min(below[0], middle_deleted),
+                bounds[0],
                 "below",
-                f"While the map's first pixels are taken away, {what} is {deleted:.3g} on average; in random order "
-                f"{below[0]:.3g} to {below[1]:.3g}, from the middle {middle_deleted:.3g}.",
-                {"random": list(below), "middle": middle_deleted, "level": LEVEL, "method": METHOD},
+                f"Covering first what the map puts first takes the score away {away}: {deleted:.3g} on average, with "
+                f"the map moved {below[0]:.3g} or more, from the middle out {middle[0]:.3g}.",
+                {"moved": list(below), "middle": middle[0], "level": LEVEL, "method": METHOD},
             ),
             Check(
                 "insertion",
                 inserted,
-                max(above[1], middle_inserted),
+                bounds[1],
                 "above",
-                f"While the map's first pixels are laid open, {what} is {inserted:.3g} on average; in random order "
-                f"{above[0]:.3g} to {above[1]:.3g}, from the middle {middle_inserted:.3g}.",
-                {"random": list(above), "middle": middle_inserted, "level": LEVEL, "method": METHOD},
+                f"Laying open first what the map puts first brings the score back {back}: {inserted:.3g} on average, "
+                f"with the map moved {above[1]:.3g} or less, from the middle out {middle[1]:.3g}.",
+                {"moved": list(above), "middle": middle[1], "level": LEVEL, "method": METHOD},
             ),
         )
 
     def _noise(self, array: np.ndarray, method: Method) -> Check:
-        if not len(self.noisy):
-            why = "Noise that nobody sees changes the answer itself: no map of it can be steady."
-            return Check("noise", math.nan, STEADY, "above", why, {"draws": 0})
-        found = [rank_correlation(array, other) for other in self._map(self.network, self.noisy, method)]
+        level, images = self.noisy
+        if not len(images):
+            why = (
+                f"Noise of {level:.1%} changes the answer itself, {DRAWS} times out of {DRAWS}: no map of it is steady."
+            )
+            return Check("noise", math.nan, STEADY, "above", why, {"each": [], "level": level})
+        found = [rank_correlation(array, other) for other in self._map(self.network, images, method)]
         value = float(np.mean(found))
-        told = "the same map" if value > STEADY else "another map, although the answer is the same"
-        return Check(
-            "noise",
-            value,
-            STEADY,
-            "above",
-            f"Under noise of 2 % the rank correlation with this map is {value:.2f}, where more than {STEADY} is asked "
-            f"for: {told}.",
-            {"each": found, "draws": len(found)},
-        )
+        told = "the same map" if value > STEADY else "another map of the same answer"
+        message = f"Noise of {level:.1%} gives {told}: rank correlation {value:.2f}, at least {STEADY}."
+        return Check("noise", value, STEADY, "above", message, {"each": found, "level": level})
 
 
-METHOD = f"prediction interval of one more random order, t, {ORDERS} orders, one-sided"
+METHOD = f"t, one more map like {ORDERS} that were moved, one-sided"
 
 
 def degenerate(array: np.ndarray) -> str:
@@ -251,7 +271,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _cells(array: np.ndarray) -> np.ndarray:
-    cells = [min(CELLS, side) for side in array.shape]
+    cells = min(CELLS, array.shape[0]), min(CELLS, array.shape[1])
     return F.adaptive_avg_pool2d(torch.from_numpy(np.nan_to_num(array))[None], cells).numpy().ravel()
 
 

@@ -17,13 +17,13 @@ from foveal.errors import NetError
 from foveal.explain.support import Linearised, positive_copy, positive_image
 from foveal.explain.target import Target, device_of, find_target, reach
 from foveal.measure.intervals import ERROR, LEVEL, interval, resampled
+from foveal.measured import Score
 from foveal.nets.backbone import Backbone
 from foveal.nets.composed import Residual
 from foveal.nets.layers import Network
 from foveal.nets.specs import BlurPool, Conv, Dense, Flatten, GlobalAvgPool, GlobalMaxPool, Pool, Whiten
 from foveal.nets.walk import Step
 from foveal.nets.windows import Shape, Window
-from foveal.measured import Score
 
 __all__ = ["Box", "EffectiveField", "ReceptiveField", "box_of", "effective_field", "outermost", "receptive_field"]
 

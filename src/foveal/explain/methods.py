@@ -4,6 +4,7 @@ What they have in common: one scalar of the outputs is explained, that of the pa
 whatever is taken away is replaced by the image's own mean colour.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from foveal.nets.layers import Network
 __all__ = ["METHODS", "Method", "grad_cam", "integrated_gradients", "occlusion", "spatial_layers"]
 
 STEPS = 12  # of the integral: with Gauss and Legendre's points a net of ReLUs is within some percent
-WINDOW = 4  # of these along a side; a stride is half of one: 49 passes whatever the size
+WINDOWS = 5  # along a side, without overlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +33,8 @@ class Method:
         maps: network, normalised images (B, C, H, W), what is chosen and the direction to (B, H, W). Called with other
             weights of the same network too.
         layer, how: as of `Attribution`.
-        odd: whether the negative of the scalar gives the negative of the map: above weights that speak for what was chosen
-            as often as against it, such a map is on average none.
+        odd: whether the negative of the scalar gives the negative of the map: over output weights of either sign the
+            mean of such maps is none.
         missing: why this network has no such map; empty where it has.
     """
 
@@ -158,10 +159,10 @@ def integrated_gradients(network: Network, images: Tensor, steps: int = STEPS) -
 
 def occlusion(network: Network, images: Tensor) -> Method:
     """Occlusion: by how much the scalar falls where a window is covered with the image's mean colour; a pixel gets the
-    mean over the windows that cover it. Zeiler and Fergus, ECCV 2014, section 4.2. Windows are a quarter of a side and
-    move by half of themselves: 49 passes, or 100 at most."""
-    window = tuple(max(1, side // WINDOW) for side in images.shape[2:])
-    stride = tuple(max(1, side // 2) for side in window)
+    mean over the windows that cover it. Zeiler and Fergus, ECCV 2014, section 4.2. Windows are a fifth of a side and
+    move by half of themselves: at most 100 passes, whatever the size."""
+    window = tuple(math.ceil(side / WINDOWS) for side in images.shape[2:])
+    stride = tuple(math.ceil(side / 2) for side in window)
 
     def covered(network: Network, images: Tensor, chosen: Chosen, direction: int) -> Tensor:
         from captum.attr import Occlusion

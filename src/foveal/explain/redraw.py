@@ -13,6 +13,7 @@ from foveal.nets.layers import Network
 
 __all__ = ["redrawn"]
 
+SPREAD, SHIFT = 2654435761, 1234567891
 NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -31,7 +32,8 @@ def redrawn(network: Network, images: Tensor, seed: int, share: float = 1.0) -> 
     working = _working(copied, images[:1])
     kept = min(round((1 - share) * len(working)), len(working) - 1)
     lost = working[kept:]
-    generator = torch.Generator().manual_seed(seed)
+    # Training draws its initial weights from a small seed by the same rule: the same seed would give them back.
+    generator = torch.Generator().manual_seed((seed * SPREAD + SHIFT) % 2**32)
     with torch.no_grad():
         for module in lost:
             _draw(module, generator)
