@@ -1,4 +1,4 @@
-"""Pages that look inside a run: for every task, of an image and of the network, and what is said when they cannot be."""
+"""Pages that look inside a run: for every task, of an image and of the network, and what is said when they fail."""
 
 import json
 from collections.abc import Callable
@@ -75,7 +75,8 @@ def test_pages_are_numbered_and_never_overwritten(trained: Run, image: Path, tmp
 def test_the_other_label_can_be_asked_for(trained: Run, image: Path, tmp_path: Path) -> None:
     (found,) = explain(trained, image, target="dark", methods=["grad-cam"], out=tmp_path)
     assert [one.attribution.chosen.name for one in found.maps] == ["dark"]
-    assert found.page and "Explained here: dark" in found.page.read_text()
+    assert found.page
+    assert "Explained here: dark" in found.page.read_text()
     with pytest.raises(RecipeError, match=r"what the network knows \(dark, light\) as the target, found 'cat'"):
         explain(trained, image, target="cat")
 
@@ -86,7 +87,8 @@ def test_what_cannot_be_explained_is_told_and_the_rest_goes_on(trained: Run, ima
     assert set(broken.as_dict()) == {"file", "error"}
     assert fine.error is None
     (boxless,) = explain(trained, image, box=1, out=tmp_path / "pages")
-    assert boxless.error and "no boxes" in boxless.error
+    assert boxless.error
+    assert "no boxes" in boxless.error
     with pytest.raises(RecipeError, match=r"Expected a method .*, found 'lime'"):
         explain(trained, image, methods=["lime"])
     with pytest.raises(RunError, match="Expected a folder for the pages, found a file"):
@@ -100,7 +102,8 @@ def test_without_the_images_of_the_run_the_page_says_so(trained: Run, image: Pat
         (found,) = explain(trained, image, methods=["occlusion"], out=tmp_path)
     finally:
         hidden.rename(photos)
-    assert found.page and "Other images of the run cannot be shown" in found.page.read_text()
+    assert found.page
+    assert "Other images of the run cannot be shown" in found.page.read_text()
 
 
 def test_the_network_by_itself(trained: Run, tmp_path: Path) -> None:
