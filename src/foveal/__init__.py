@@ -1,7 +1,7 @@
 """From your own images to a convolutional network you understand and can ship.
 
-The verbs are `look`, `plan`, `train`, `repeat`, `resume`, `evaluate`, `compare`, `curve`, `predict`, `load` and
-`describe`, as on the command line.
+The verbs are `look`, `plan`, `train`, `repeat`, `resume`, `evaluate`, `compare`, `curve`, `explain`, `predict`,
+`load` and `describe`, as on the command line.
 """
 
 from importlib import import_module
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         curve,
         describe,
         evaluate,
+        explain,
         load,
         look,
         plan,
@@ -46,6 +47,7 @@ __all__ = [
     "curve",
     "describe",
     "evaluate",
+    "explain",
     "load",
     "look",
     "plan",
@@ -75,6 +77,8 @@ def __getattr__(name: str) -> Any:
     # Names load when first used: `foveal --help` and `import foveal` must not wait for torch.
     if name not in __all__:
         raise AttributeError(f"module 'foveal' has no attribute {name!r}")
+    if name == "explain":  # the verb and the room of that name, which can be called
+        return import_module("foveal.explain")
     value = getattr(import_module(f"foveal.{_HOMES.get(name, 'api')}"), name)
     globals()[name] = value
     return value

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from foveal.chosen import Chosen
 from foveal.measured import Measurement
 from foveal.recipe import InputContract
 from foveal.types import Facts, Geometry
@@ -210,6 +211,27 @@ class Answer(Protocol):
         """
         ...
 
+    def choose(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = ...,
+        target: str | None = None,
+        box: int | None = None,
+    ) -> Chosen:
+        """What of the head's raw outputs for one image an explanation is asked for.
+
+        Args:
+            target: the name of a label or a value; None: what `decode` says, or says first.
+            box: the number of one of the boxes that `decode` gives, from 1; where a target is named too, of those with
+                that label.
+
+        Raises:
+            ValueError: there is none such; the message says what was expected and found.
+        """
+        ...
+
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """Plain values for a progress bar, the one to select on first; no intervals."""
         ...
@@ -231,8 +253,18 @@ class Head(Protocol):
         """Scalars by name; their sum is minimised. `targets` has length B."""
         ...
 
-    def spotlight(self, outputs: "Tensor") -> "Tensor":
-        """(B,) the scalar of each image that an explanation explains."""
+    def spotlight(self, outputs: "Tensor", chosen: Chosen | None = None) -> "Tensor":
+        """(B,) the scalar of each image that an explanation explains: the logit of a label or of a box, a value in
+        units of its spread.
+
+        Args:
+            chosen: the same for all images; None: of each image its `winner`.
+        """
+        ...
+
+    def winner(self, outputs: "Tensor") -> Chosen:
+        """What one image's raw outputs, (K,) or (A, 4 + K), say loudest: the likeliest label, the surest box; of values
+        the first. A head knows no names, and nothing of an operating point: `Answer.choose` does."""
         ...
 
 

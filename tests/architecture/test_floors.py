@@ -13,6 +13,7 @@ FLOORS = {
     "api": 4,
     "tasks": 3,
     "engine": 3,
+    "explain": 3,
     "report": 3,
     "measure": 2,
     "data": 2,
@@ -21,8 +22,8 @@ FLOORS = {
     "answers": 1,
 }
 GROUND = {
-    *("errors", "events", "extras", "files", "looks", "measured", "recipe", "recipes", "run", "series", "task"),
-    *("trust", "types", "wishes"),
+    *("chosen", "errors", "events", "extras", "files", "looks", "measured", "recipe", "recipes", "run", "series"),
+    *("task", "trust", "types", "wishes"),
 }
 TORCH_FREE = [
     "readers",

@@ -502,6 +502,10 @@ def test_head_contract(task: str) -> None:
         assert all(value.ndim == 0 for value in losses.values())
         sum(losses.values(), torch.zeros(())).backward()
         assert head.spotlight(outputs).shape == (2,)
+        for k, row in enumerate(outputs.detach()):
+            chosen = record.answer.choose(row.numpy(), None, labels, target=labels[head.winner(row).number])
+            for one in (chosen, head.winner(row)):
+                assert head.spotlight(outputs, one)[k] == head.spotlight(outputs)[k]
         if not record.strides:
             passed = record.head(None, record.answer.outputs(labels))
             assert torch.equal(passed(outputs), outputs)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from foveal.chosen import Chosen
 from foveal.nets.heads import ClassificationHead, MultiLabelHead, RegressionHead
 
 HEADS = [ClassificationHead, MultiLabelHead, RegressionHead]
@@ -118,8 +119,19 @@ def test_the_loss_does_not_depend_on_the_unit():
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_what_is_chosen_stands_in_the_light():
+    outputs = torch.tensor([[1.0, 5.0, 2.0], [-1.0, -3.0, -2.0]])
+    for head in (ClassificationHead(4, 3), MultiLabelHead(4, 3)):
+        assert [head.winner(row).number for row in outputs] == [1, 0]
+        assert head.spotlight(outputs, Chosen(2, "z")).tolist() == [2, -2]
+    head = RegressionHead(4, 3)
+    head.fit(np.array([[0.0, 0.0, 10.0], [0.0, 0.0, 30.0]]))
+    assert head.spotlight(outputs, Chosen(2, "z")).tolist() == pytest.approx([-1.8, -2.2]), "in units of the spread"
+    assert head.winner(outputs[0]).either_way
+
+
 def test_spotlights_are_one_number_an_image():
     outputs = torch.tensor([[1.0, 5.0, 2.0], [-1.0, -3.0, -2.0]])
     assert ClassificationHead(4, 3).spotlight(outputs).tolist() == [5, -1]
     assert MultiLabelHead(4, 3).spotlight(outputs).tolist() == [5, -1]
-    assert RegressionHead(4, 3).spotlight(outputs).tolist() == [8, -6]
+    assert RegressionHead(4, 3).spotlight(outputs).tolist() == [1, -1]

@@ -16,6 +16,7 @@ from foveal.answers.detections import (
     LABEL,
     SCORE,
     average_precision,
+    candidates,
     detections,
     match,
     moved,
@@ -23,6 +24,7 @@ from foveal.answers.detections import (
     unwarped,
 )
 from foveal.answers.label import NAMED, natural
+from foveal.chosen import Chosen, number_of
 from foveal.types import Geometry
 from foveal.wishes import Wish
 
@@ -193,14 +195,46 @@ class Boxes:
         settled: Mapping[str, Any] = {},
     ) -> BoxesPrediction:
         """(A, 4 + K) to the boxes at or above their label's threshold, in the original image's pixels."""
-        limits = box_thresholds(labels, settled)
-        found = detections(outputs, least=float(np.clip(limits.min(initial=THRESHOLD), 1e-6, 1 - 1e-6)))
-        found = found[found[:, SCORE] >= limits[found[:, FOUND_LABEL].astype(int)]]
+        found = _shown(outputs, labels, settled)[0]
         found = found if geometry is None else unwarped(found, geometry)
         return BoxesPrediction(
             tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist()),
             unsure(1.0, settled),
         )
+
+    def choose(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+        target: str | None = None,
+        box: int | None = None,
+    ) -> Chosen:
+        """One of the boxes that `decode` gives. Of a label that has none of them, the surest candidate, however unsure:
+        what there is that speaks for it.
+
+        Raises:
+            ValueError: the target is no label, there are fewer boxes, or none and nothing is named.
+        """
+        found, places = _shown(outputs, labels, settled)
+        if target is not None:
+            number = number_of(target, labels)
+            mine = found[:, FOUND_LABEL] == number
+            found, places = found[mine], places[mine]
+            if not len(found) and box is None:
+                place = int(outputs[:, 4 + number].argmax())
+                row = np.array([*outputs[place, :4], 0.0, number], np.float64)
+                found, places = row[None], np.array([place])
+        wanted = 1 if box is None else box
+        if not 1 <= wanted <= len(found):
+            what = "boxes" if target is None else f"boxes of {target}"
+            there = f"1 to {len(found)}" if len(found) else "none: the network shows no such box in this image"
+            raise ValueError(f"box {wanted} is asked for, and the numbers of the {what} are {there}")
+        row = found[wanted - 1 : wanted]
+        left, top, right, bottom = (row if geometry is None else unwarped(row, geometry))[0, :4].tolist()
+        number = int(row[0, FOUND_LABEL])
+        return Chosen(number, labels[number], int(places[wanted - 1]), (left, top, right, bottom))
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`ap50`: average precision at an IoU of 0.5, the mean over the labels that there are; 0 where there are none.
@@ -221,6 +255,14 @@ class Boxes:
         there = np.zeros((len(targets), max(labels, int(label.max(initial=-1)) + 1)), bool)
         there[rows, label] = True
         return there
+
+
+def _shown(outputs: np.ndarray, labels: Sequence[str], settled: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Of raw outputs (A, 4 + K) the found boxes that reach their label's threshold, and which of the A each is."""
+    limits = box_thresholds(labels, settled)
+    found, places = candidates(outputs, least=float(np.clip(limits.min(initial=THRESHOLD), 1e-6, 1 - 1e-6)))
+    shown = found[:, SCORE] >= limits[found[:, FOUND_LABEL].astype(int)]
+    return found[shown], places[shown]
 
 
 def box_thresholds(labels: Sequence[str], settled: Mapping[str, Any]) -> np.ndarray:

@@ -15,6 +15,7 @@ __all__ = [
     "MOST",
     "SCORE",
     "average_precision",
+    "candidates",
     "detections",
     "iou",
     "match",
@@ -47,7 +48,13 @@ def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def detections(outputs: np.ndarray, least: float = LEAST) -> np.ndarray:
-    """What a network says of one image, raw (A, 4 + K), to its found boxes (D, 6) float64, by falling score.
+    """`candidates` without their numbers."""
+    return candidates(outputs, least)[0]
+
+
+def candidates(outputs: np.ndarray, least: float = LEAST) -> tuple[np.ndarray, np.ndarray]:
+    """What a network says of one image, raw (A, 4 + K), to its found boxes (D, 6) float64, by falling score, and (D,)
+    which of the A each is.
 
     A location may give a box for several labels. Boxes of a label that overlap a stronger one by more than an IoU of
     0.6 are taken out (greedy non-maximum suppression); at most 100 are left.
@@ -63,7 +70,7 @@ def detections(outputs: np.ndarray, least: float = LEAST) -> np.ndarray:
     boxes = np.clip(np.nan_to_num(outputs[place, :4].astype(np.float64)), -FARTHEST, FARTHEST)
     scores = np.exp(-np.logaddexp(0, -logits[best]))
     kept = np.flatnonzero(_unsuppressed(boxes, label))[:MOST]
-    return np.concatenate([boxes[kept], scores[kept, None], label[kept, None]], axis=1)
+    return np.concatenate([boxes[kept], scores[kept, None], label[kept, None]], axis=1), place[kept]
 
 
 def _unsuppressed(boxes: np.ndarray, label: np.ndarray) -> np.ndarray:

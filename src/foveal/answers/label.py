@@ -21,6 +21,7 @@ from foveal.answers.deciding import (
     tempered,
     unsure,
 )
+from foveal.chosen import Chosen, no_boxes, number_of
 from foveal.types import Geometry
 from foveal.wishes import QUANTITIES, Aim, Wish
 
@@ -169,6 +170,26 @@ class Label:
         if "costs" in settled:
             silent = bool(cheapest(scaled[None], probabilities[None], labels, settled["costs"])[1][0])
         return LabelPrediction(labels[said], float(probabilities[said]), shown, silent, UNSURE if silent else "")
+
+    def choose(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+        target: str | None = None,
+        box: int | None = None,
+    ) -> Chosen:
+        """The label that is named, or the one that `decode` gives.
+
+        Raises:
+            ValueError: the target is none of them, or a box is asked for.
+        """
+        no_boxes(box)
+        number = (
+            int(decided(outputs[None], labels, settled)[0].argmax()) if target is None else number_of(target, labels)
+        )
+        return Chosen(number, labels[number])
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`accuracy` of logits (N, K) against indices (N,)."""

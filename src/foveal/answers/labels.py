@@ -13,6 +13,7 @@ from foveal.answers.costs import price, priced, settled_label_costs
 from foveal.answers.deciding import FEWEST as ENOUGH
 from foveal.answers.deciding import NO_WISH, aimed, binary_temperature, refused, silence, tempered, unsure
 from foveal.answers.label import NAMED, natural
+from foveal.chosen import Chosen, no_boxes, number_of
 from foveal.types import Geometry
 from foveal.wishes import QUANTITIES, Wish
 
@@ -185,6 +186,24 @@ class Labels:
         order = [int(k) for k in np.argsort(-probability, kind="stable")]
         probabilities = {labels[k]: float(probability[k]) for k in order}
         return LabelsPrediction(tuple(labels[k] for k in order if said[k]), probabilities, unsure(1.0, settled))
+
+    def choose(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+        target: str | None = None,
+        box: int | None = None,
+    ) -> Chosen:
+        """The label that is named, or the likeliest, whether or not it holds.
+
+        Raises:
+            ValueError: the target is none of them, or a box is asked for.
+        """
+        no_boxes(box)
+        number = int(tempered(outputs, settled).argmax()) if target is None else number_of(target, labels)
+        return Chosen(number, labels[number])
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`macro_auroc`: the mean over labels of how often an image that has the label scores higher than one that has

@@ -11,6 +11,7 @@ import numpy as np
 
 from foveal.answers.columns import quoted, texts_of
 from foveal.answers.deciding import NO_WISH, refused, silence
+from foveal.chosen import Chosen, no_boxes, number_of
 from foveal.types import Geometry
 from foveal.wishes import Wish
 
@@ -174,6 +175,24 @@ class Value:
         values = {name: float(value) for name, value in zip(labels, outputs)}
         bounds = {name: (value - half[name], value + half[name]) for name, value in values.items() if name in half}
         return ValuePrediction(values, bounds)
+
+    def choose(
+        self,
+        outputs: np.ndarray,
+        geometry: Geometry | None,
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+        target: str | None = None,
+        box: int | None = None,
+    ) -> Chosen:
+        """The value that is named, or the first.
+
+        Raises:
+            ValueError: the target is none of them, or a box is asked for.
+        """
+        no_boxes(box)
+        number = 0 if target is None else number_of(target, labels)
+        return Chosen(number, labels[number], either_way=True)
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """`mae`: the mean absolute error of values (N, K), over images and columns, in the user's unit."""

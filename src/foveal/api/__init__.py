@@ -8,6 +8,7 @@ from foveal.api.checking import LabelCheck, check_labels, check_shortcuts
 from foveal.api.comparing import compare
 from foveal.api.continuing import BeforeAfter, before_after
 from foveal.api.curving import begin_curve, curve, is_curve, resume_curve
+from foveal.api.explaining import Explanation, explain, explain_network
 from foveal.api.learning import plan, resume, resuming, train, training
 from foveal.api.looking import describe, look, propose_split
 from foveal.api.measuring import evaluate, report_of
@@ -16,6 +17,7 @@ from foveal.api.showing import contact_sheet
 
 __all__ = [
     "BeforeAfter",
+    "Explanation",
     "LabelCheck",
     "before_after",
     "begin_curve",
@@ -27,6 +29,8 @@ __all__ = [
     "curve",
     "describe",
     "evaluate",
+    "explain",
+    "explain_network",
     "is_curve",
     "load",
     "look",

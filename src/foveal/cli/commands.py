@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from foveal.cli.inside import EXPLAIN, explain
 from foveal.cli.loading import uncollected
 from foveal.cli.looking import LOOK, look
 from foveal.cli.options import (
@@ -267,6 +268,7 @@ def evaluate(
 
 app.command(epilog=COMPARE)(compare)
 app.command(epilog=CURVE)(curve)
+app.command(epilog=EXPLAIN)(explain)
 
 
 @app.command(

@@ -257,6 +257,24 @@ def answer(answer: FileAnswer) -> None:
         out.print(f"{file}  [bold]{told}[/]", soft_wrap=True)
 
 
+def explanation(found: Any) -> None:
+    """One file's lines of `explain`: the answer, each map with its badge, and the page."""
+    file = escape(printable(found.file))
+    if found.error is not None:
+        err.print(f"[red]{file}[/]: {escape(printable(found.error))}", soft_wrap=True)
+        return
+    out.print(f"{file}  [bold]{escape(printable(str(found.prediction)))}[/]", soft_wrap=True)
+    for one in found.maps:
+        color, told = ("green", "") if one.passed else ("yellow", f": {escape(printable(one.sentence))}")
+        out.print(f"  {one.attribution.method:<22}[{color}]{one.badge}[/]{told}", soft_wrap=True)
+    out.print(f"  page: [bold]{escape(str(found.page))}[/]", soft_wrap=True)
+
+
+def inside_network(page: Path) -> None:
+    """Where the page of a network by itself is."""
+    out.print(f"page: [bold]{escape(str(page))}[/]", soft_wrap=True)
+
+
 @contextmanager
 def predicting() -> Iterator[Progress | None]:
     """A bar on stderr for `predict`, moved by the yielded `progress`; none where the answers themselves are seen."""

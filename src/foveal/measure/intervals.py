@@ -9,12 +9,25 @@ import numpy as np
 
 from foveal.measured import Score
 
-__all__ = ["ERROR", "LEVEL", "RESAMPLES", "R_SQUARED", "SHARE", "Scale", "bootstrap", "interval", "resampled", "wilson"]
+__all__ = [
+    "ERROR",
+    "LEVEL",
+    "RESAMPLES",
+    "R_SQUARED",
+    "SHARE",
+    "Scale",
+    "bootstrap",
+    "interval",
+    "mean_of",
+    "resampled",
+    "wilson",
+]
 
 LEVEL = 0.95
 RESAMPLES = 2000
 FEWEST = 200  # resamples: their spread is then known to 5%
 DRAWS = 4_000_000  # images drawn in all, where that leaves `FEWEST` resamples
+MEAN_RESAMPLES = 400  # of a mean, whose spread is then known to 4%
 CHUNK = 2_000_000  # counts drawn at once: 16 MB
 FARTHEST = 700.0  # from 0 on a logarithmic scale: what floats still hold
 
@@ -102,6 +115,21 @@ def resampled(n: int, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
         size = min(step, resamples - start)
         cells = rng.integers(0, n, (n, size)) * size + np.arange(size)
         yield np.bincount(cells.ravel(), minlength=n * size).reshape(n, size).astype(np.float64)
+
+
+def mean_of(values: np.ndarray, seed: int) -> Score:
+    """A share of the images (bool), or the mean over them of numbers of 0 and more, with its interval.
+
+    Args:
+        values: (N,), N of 1 and more.
+    """
+    n = len(values)
+    if values.dtype == bool:
+        return wilson(int(values.sum()), n)
+    if not values.any():
+        return Score(0.0, 0.0, 0.0, LEVEL, n, "bootstrap")
+    drawn = np.concatenate([values @ weights / n for weights in resampled(n, seed, MEAN_RESAMPLES * n)])
+    return interval(float(values.mean()), drawn, n, ERROR, freedom=max(1, n - 1))
 
 
 def interval(

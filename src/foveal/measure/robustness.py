@@ -8,13 +8,13 @@ import numpy as np
 
 from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
 from foveal.measure.differences import drawn_difference, holm, share_difference
-from foveal.measure.intervals import ERROR, SHARE, interval, resampled, wilson
+from foveal.measure.intervals import ERROR, SHARE, interval, mean_of, resampled, wilson
 from foveal.measure.meanings import ERRORS
 from foveal.measure.shifts import SHIFTS, Shifted, distances
 from foveal.measured import Score
 from foveal.task import Examples, PixelRows, Rated, Task
 
-__all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "passes"]
+__all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "measure_shifts", "passes"]
 
 MOST_IMAGES = 1_000
 RESAMPLES = 400
@@ -129,7 +129,7 @@ def measure_robustness(
             images = Corrupted(test.files, test.pixels, corruption, level, seed)
             found[name, level] = images.strength, *trial.against(rate(images))
     kinds = _kinds(found, trial.error)
-    shifts, change = _shifts(rate, own.said, test, seed)
+    shifts, change = measure_shifts(rate, own.said, test, seed)
     left_out = {name: NO_PLACE for name in CORRUPTIONS if name not in kinds} | ({} if shifts else {"shifts": MUST_MOVE})
     return Robustness(task.headline[0], len(test.files), clean, kinds, shifts, change, left_out)
 
@@ -198,14 +198,21 @@ def _kinds(found: Mapping[tuple[str, int], tuple[float, Score, Score, float]], e
     }
 
 
-def _shifts(
+def measure_shifts(
     rate: Callable[[Shifted], Rated], said: np.ndarray | None, test: Examples, seed: int
 ) -> tuple[dict[str, tuple[Score, ...]], str]:
+    """How an image is moved to a score for each distance, and what the scores are, as `Robustness` tells them; empty
+    where the answer has to move with the image.
+
+    Args:
+        rate: the answers to images that are moved when they are indexed.
+        said: what the answers to the images as they are say (`Rated.said`).
+    """
     if said is None:
         return {}, ""
     scores = {
         kind: tuple(
-            _of_images(_change(said, rate(Shifted(test.files, test.pixels, kind, distance, seed)).said), seed)
+            mean_of(_change(said, rate(Shifted(test.files, test.pixels, kind, distance, seed)).said), seed)
             for distance in distances(*test.pixels.shape[1:3])
         )
         for kind in SHIFTS
@@ -218,14 +225,3 @@ def _change(said: np.ndarray, then: np.ndarray | None) -> np.ndarray:
     assert then is not None
     rows, others = (one.reshape(len(one), -1) for one in (said, then))
     return (rows == others).all(axis=1) if said.dtype.kind in "biu" else np.abs(rows - others).mean(axis=1)
-
-
-def _of_images(values: np.ndarray, seed: int) -> Score:
-    """A share of the images, or the mean over them, with its interval."""
-    n = len(values)
-    if values.dtype == bool:
-        return wilson(int(values.sum()), n)
-    drawn = np.concatenate([values @ weights / n for weights in resampled(n, seed, RESAMPLES * n)])
-    if not values.any():
-        return Score(0.0, 0.0, 0.0, wilson(0, n).level, n, "bootstrap")
-    return interval(float(values.mean()), drawn, n, ERROR, freedom=max(1, n - 1))

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foveal.chosen import Chosen
 from foveal.nets.assign import Places, assign, places_of
 from foveal.nets.box_losses import giou, quality_focal
+from foveal.nets.spotlights import box_logit, surest_box
 from foveal.nets.windows import Pair
 
 __all__ = ["DetectionHead"]
@@ -106,9 +108,13 @@ class DetectionHead(nn.Module):
         apart = ((1 - giou(boxes, found.truth[..., :4])) * found.quality).sum(dim=1)
         return {"class": (scores / whole).mean(), "box": BOX_WEIGHT * (apart / whole).mean()}
 
-    def spotlight(self, outputs: Tensor) -> Tensor:
-        """(B,) the logit of the surest box."""
-        return outputs[..., 4:].amax(dim=(1, 2))
+    def spotlight(self, outputs: Tensor, chosen: Chosen | None = None) -> Tensor:
+        """(B,) the logit of the chosen box, or of the surest."""
+        return box_logit(outputs, chosen)
+
+    def winner(self, outputs: Tensor) -> Chosen:
+        """The surest box of (A, 4 + K)."""
+        return surest_box(outputs)
 
     def _places(self, outputs: Tensor) -> Places:
         """Of outputs (B, A, …) from maps whose sizes `forward` has seen."""

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foveal.chosen import Chosen
+from foveal.nets.spotlights import label_logit, likeliest_label
+
 __all__ = ["ClassificationHead", "MultiLabelHead", "RegressionHead"]
 
 
@@ -36,9 +39,13 @@ class ClassificationHead(nn.Module):
         truth = torch.as_tensor(targets, dtype=torch.long, device=outputs.device)
         return {"cross_entropy": F.cross_entropy(outputs.float(), truth, label_smoothing=self.label_smoothing)}
 
-    def spotlight(self, outputs: Tensor) -> Tensor:
-        """(B,) the logit of the label that wins."""
-        return outputs.amax(dim=1)
+    def spotlight(self, outputs: Tensor, chosen: Chosen | None = None) -> Tensor:
+        """(B,) the logit of the chosen label, or of the one that wins."""
+        return label_logit(outputs, chosen)
+
+    def winner(self, outputs: Tensor) -> Chosen:
+        """The likeliest label of (K,)."""
+        return likeliest_label(outputs)
 
 
 class MultiLabelHead(nn.Module):
@@ -71,9 +78,13 @@ class MultiLabelHead(nn.Module):
         losses = F.binary_cross_entropy_with_logits(outputs.float(), smoothed, weight=known.float(), reduction="sum")
         return {"binary_cross_entropy": losses / known.sum().clamp(min=1)}
 
-    def spotlight(self, outputs: Tensor) -> Tensor:
-        """(B,) the logit of the likeliest label."""
-        return outputs.amax(dim=1)
+    def spotlight(self, outputs: Tensor, chosen: Chosen | None = None) -> Tensor:
+        """(B,) the logit of the chosen label, or of the likeliest."""
+        return label_logit(outputs, chosen)
+
+    def winner(self, outputs: Tensor) -> Chosen:
+        """The likeliest label of (K,)."""
+        return likeliest_label(outputs)
 
 
 class RegressionHead(nn.Module):
@@ -118,9 +129,14 @@ class RegressionHead(nn.Module):
             return {"huber": F.huber_loss(error, torch.zeros_like(error))}
         return {"squared_error": error.square().mean()}
 
-    def spotlight(self, outputs: Tensor) -> Tensor:
-        """(B,) the sum of the values in units of their spread."""
-        return ((outputs - self.mean) / self.spread).sum(dim=1)
+    def spotlight(self, outputs: Tensor, chosen: Chosen | None = None) -> Tensor:
+        """(B,) the chosen value, or the first, in units of its spread: 0 is the mean of the training targets."""
+        number = 0 if chosen is None else chosen.number
+        return ((outputs - self.mean) / self.spread)[:, number]
+
+    def winner(self, outputs: Tensor) -> Chosen:
+        """The first value of (K,): none is louder than another."""
+        return Chosen(0, "output 0", either_way=True)
 
 
 def _output(in_features: int | None, outputs: int) -> nn.Module:

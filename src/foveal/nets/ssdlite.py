@@ -19,6 +19,8 @@ from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.ops import box_iou
 from torchvision.ops.misc import Conv2dNormActivation
 
+from foveal.chosen import Chosen
+from foveal.nets.spotlights import box_logit, surest_box
 from foveal.nets.windows import Pair
 
 __all__ = ["SsdLiteHead"]
@@ -121,9 +123,13 @@ class SsdLiteHead(nn.Module):
             [matched[kept]],
         )
 
-    def spotlight(self, outputs: Tensor) -> Tensor:
-        """(B,) the logit of the surest box."""
-        return outputs[..., 4:].amax(dim=(1, 2))
+    def spotlight(self, outputs: Tensor, chosen: Chosen | None = None) -> Tensor:
+        """(B,) the logit of the chosen box, or of the surest."""
+        return box_logit(outputs, chosen)
+
+    def winner(self, outputs: Tensor) -> Chosen:
+        """The surest box of (A, 4 + K)."""
+        return surest_box(outputs)
 
     def _defaults(self, outputs: Tensor) -> Tensor:
         """(A, 4) the default boxes behind outputs (B, A, …) of an image that `forward` has seen the size of."""

@@ -24,6 +24,7 @@ __all__ = [
     "confusion_uri",
     "curves_svg",
     "picture_uri",
+    "png_uri",
     "precision_recall_svg",
     "scatter_svg",
     "square",
@@ -266,14 +267,14 @@ def confusion_uri(shares: np.ndarray) -> str:
     diagonal = np.arange(len(shares))
     pixels[diagonal, diagonal, :3] = RIGHT_RGB
     pixels[..., 3] = np.round(np.sqrt(shares) * 255)
-    return _png(Image.fromarray(pixels))
+    return png_uri(Image.fromarray(pixels))
 
 
 def thumbnail_uri(image: np.ndarray) -> str:
     """uint8 H×W×C, C = 1 or 3, as a PNG of at most 128 pixels a side."""
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     picture.thumbnail((LARGEST_THUMBNAIL, LARGEST_THUMBNAIL))
-    return _png(picture)
+    return png_uri(picture)
 
 
 def picture_uri(image: np.ndarray) -> str:
@@ -285,7 +286,7 @@ def picture_uri(image: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
-def _png(picture: Image.Image) -> str:
+def png_uri(picture: Image.Image) -> str:
     encoded = io.BytesIO()
     picture.save(encoded, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(encoded.getvalue()).decode()

@@ -1,0 +1,155 @@
+"""Numbers of a network as pictures: PNG data URIs, the same on a light and on a dark page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from foveal.report.plots import THIN, VALIDATION, png_uri, tick_label, ticks
+
+__all__ = [
+    "colored",
+    "framed_uri",
+    "histogram_svg",
+    "overlay_uri",
+    "rgb",
+    "sheet_uri",
+    "tile_uri",
+    "tiles_uri",
+    "winners_uri",
+]
+
+# Below zero orange, zero near white, above purple, which those who see colours otherwise can tell, too (ColorBrewer).
+ANCHORS = np.array([(127, 59, 8), (224, 130, 20), (253, 184, 99), (247, 247, 247), (178, 171, 210), (128, 115, 172)])
+ANCHORS = np.vstack([ANCHORS, (45, 0, 75)]).astype(float)
+TILE = 56  # pixels a side, about
+SHEET = 640  # pixels across
+GAP = 3
+LARGE = 240  # pixels a side of a picture by itself, about
+LINE = 255, 60, 0
+DIMMED = 0.6
+STRONGEST = 0.65  # of a map over a picture, opacity
+WIDTH, HEIGHT, LEFT, RIGHT, ABOVE, BELOW = 320, 120, 10, 310, 8, 92
+
+
+def colored(values: np.ndarray, limit: float) -> np.ndarray:
+    """(…) numbers to (…, 3) uint8; ±limit and beyond are the ends of the scale, numbers that are none are gray."""
+    share = np.clip(np.nan_to_num(values / limit if limit > 0 else values * 0.0), -1, 1)
+    at = (share + 1) / 2 * (len(ANCHORS) - 1)
+    mixed = np.stack([np.interp(at, np.arange(len(ANCHORS)), ANCHORS[:, channel]) for channel in range(3)], axis=-1)
+    mixed[~np.isfinite(values)] = 128
+    return np.rint(mixed).astype(np.uint8)
+
+
+def sheet_uri(maps: np.ndarray, *, own: bool = False) -> str:
+    """Maps (N, h, w) in rows from left to right, on one scale, or each on its own."""
+    limits = np.abs(maps).max(axis=(1, 2))
+    tiles = [colored(one, float(limit)) for one, limit in zip(maps, limits if own else [limits.max()] * len(maps))]
+    return tiles_uri(tiles)
+
+
+def tiles_uri(tiles: Sequence[np.ndarray]) -> str:
+    """Pictures (h, w, 3) uint8 of one size in rows, small ones enlarged by whole numbers; transparent between them."""
+    height, width = tiles[0].shape[:2]
+    zoom = max(1, round(TILE / max(height, width)))
+    height, width = height * zoom, width * zoom
+    across = max(1, min(len(tiles), (SHEET + GAP) // (width + GAP)))
+    down = -(-len(tiles) // across)
+    sheet = np.zeros((down * (height + GAP) - GAP, across * (width + GAP) - GAP, 4), np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = number // across * (height + GAP), number % across * (width + GAP)
+        sheet[top : top + height, left : left + width, :3] = tile.repeat(zoom, 0).repeat(zoom, 1)
+        sheet[top : top + height, left : left + width, 3] = 255
+    return png_uri(Image.fromarray(sheet))
+
+
+def tile_uri(values: np.ndarray, limit: float) -> str:
+    """One map (h, w), enlarged."""
+    return png_uri(Image.fromarray(_large(colored(values, limit), TILE * 2)))
+
+
+def winners_uri(values: np.ndarray, winners: np.ndarray) -> str:
+    """A map (h, w) that max pooling gets: what it passed on as it is, the others faded.
+
+    Args:
+        winners: (…, 2) rows and columns.
+    """
+    picture = colored(values, float(np.abs(values).max())).astype(float)
+    won = np.zeros(values.shape, bool)
+    rows, columns = winners.reshape(-1, 2).T
+    won[rows, columns] = True
+    picture[~won] = (1 - DIMMED) * picture[~won] + DIMMED * 128
+    return png_uri(Image.fromarray(_large(picture.astype(np.uint8))))
+
+
+def framed_uri(pixels: np.ndarray, box: tuple[int, int, int, int], mask: np.ndarray | None = None) -> str:
+    """An image (h, w, C) uint8 with a box (top, left, bottom, right; the last two excluded) around a part of it.
+
+    Args:
+        mask: (h, w) bool; what lies outside is faded.
+    """
+    picture = rgb(pixels).astype(float)
+    if mask is not None:
+        picture[~mask] = (1 - DIMMED) * picture[~mask] + DIMMED * 128
+    large = _large(picture.astype(np.uint8))
+    zoom = len(large) // len(pixels)
+    image = Image.fromarray(large)
+    top, left, bottom, right = (side * zoom for side in box)
+    ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), outline=LINE, width=2)
+    return png_uri(image)
+
+
+def overlay_uri(pixels: np.ndarray, values: np.ndarray) -> str:
+    """What counted in an image, over the image in gray: the more, the stronger the colour.
+
+    Args:
+        pixels: (h, w, C) uint8.
+        values: (h, w); NaN where the network did not see the image.
+    """
+    gray = rgb(pixels).mean(axis=2, keepdims=True).repeat(3, axis=2)
+    known = np.nan_to_num(values)
+    limit = float(np.abs(known).max())
+    opacity = STRONGEST * np.sqrt(np.abs(known) / limit if limit > 0 else known * 0.0)[..., None]
+    ends = np.where(known[..., None] > 0, ANCHORS[-2], ANCHORS[1])
+    mixed = (1 - opacity) * (96 + 0.62 * gray) + opacity * ends
+    mixed[np.isnan(values)] = 128
+    return png_uri(Image.fromarray(_large(np.rint(mixed).astype(np.uint8))))
+
+
+def histogram_svg(edges: np.ndarray, counts: np.ndarray, label: str) -> str:
+    """How often a layer gives which number, an `<svg>` that takes the width it is given; heights are square roots, so
+    that few numbers can be seen beside many.
+
+    Args:
+        label: text of ours.
+    """
+    low, high, most = float(edges[0]), float(edges[-1]), max(1, int(counts.max()))
+    span = high - low or 1.0
+
+    def across(value: float) -> float:
+        return round(LEFT + (RIGHT - LEFT) * (value - low) / span, 2)
+
+    bars = []
+    for start, end, count in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist()):
+        top = round(BELOW - (BELOW - ABOVE) * (count / most) ** 0.5, 2)
+        bars.append(f"M{across(start)} {BELOW}V{top}H{across(end)}V{BELOW}Z")
+    parts = [f'<path d="{"".join(bars)}" fill="{VALIDATION}"/>', THIN.format(f"M{LEFT} {BELOW}H{RIGHT}")]
+    marks = ticks(low, high) if high > low else [low]
+    for mark in marks:
+        if low <= mark <= high:
+            parts.append(THIN.format(f"M{across(mark)} {BELOW}v4"))
+            parts.append(
+                f'<text x="{across(mark)}" y="{BELOW + 17}" text-anchor="middle">{tick_label(mark, marks)}</text>'
+            )
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" fill="currentColor"'
+    return "\n".join([f'<svg {size} role="img" aria-label="{label}">', *parts, "</svg>"])
+
+
+def rgb(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) of an image with one channel or three."""
+    return pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
+
+
+def _large(picture: np.ndarray, side: int = LARGE) -> np.ndarray:
+    zoom = max(1, round(side / max(picture.shape[:2])))
+    return picture.repeat(zoom, 0).repeat(zoom, 1)
