@@ -99,7 +99,8 @@ def draw_likes(likings: Sequence[Liking], made: Maximised | None = None) -> "Fig
     if made:
         grid[0, 0].set_title("made")
     # A title wider than its picture would widen the column.
-    grid[0, first].set_title("found, the most exciting first", loc="left").set_in_layout(False)
+    head = grid[0, first].text(0, 1.08, "found, the most exciting first", transform=grid[0, first].transAxes)
+    head.set_in_layout(False)
     return figure
 
 

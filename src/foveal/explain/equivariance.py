@@ -131,8 +131,8 @@ def _fits(span: Span, far: int) -> np.ndarray:
     units = np.arange(len(span.start))
     stood = [units - whole, units - whole - bool(between)]
     free = span.clean & (span.start >= far)
-    for places_ in stood:
-        free &= (places_ >= 0) & span.clean[np.clip(places_, 0, None)]
+    for before in stood:
+        free &= (before >= 0) & span.clean[np.clip(before, 0, None)]
     return np.flatnonzero(free)
 
 
