@@ -75,7 +75,7 @@ def checked(name: str, whole: Dataset, seed: int, minutes: float) -> dict[str, A
         "suggested_right": int(right),
         "first": len(first),
         "estimated": told.wrong,
-        "accuracy": told.accuracy.value,
+        "accuracy": told.score.value,
         "net": told.net,
         "versions": {name: version(name) for name in ("foveal", "torch")},
     }

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from foveal.chosen import Chosen
-from foveal.measured import Measurement
+from foveal.measured import Measurement, Score
 from foveal.recipe import InputContract
-from foveal.types import Facts, Geometry
+from foveal.types import Dataset, Facts, Finding, Geometry
 from foveal.wishes import Wish
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ __all__ = [
     "Rated",
     "Reader",
     "Resize",
+    "Suspected",
+    "Suspicion",
     "Task",
 ]
 
@@ -369,6 +371,42 @@ class Rate(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Suspected:
+    """Targets that look wrong.
+
+    Args:
+        findings: one a suspect, the worst first; the facts of each have its `score`, 0 to 1.
+        targets: that were judged: labels, or boxes.
+        wrong: how many of them are wrong, as estimated; None where there is no estimate.
+        measured: name of the score that says how good the networks were that judged.
+        score: theirs, out of fold, against the targets as they are given.
+    """
+
+    findings: tuple[Finding, ...]
+    targets: int
+    wrong: float | None
+    measured: str
+    score: Score
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """How targets that look wrong are found, from what networks say of images that they did not learn from.
+
+    Args:
+        what: is judged, in the plural (`labels`, `boxes`).
+        kept: raw outputs (B, …) of some images, and how they were mapped to the net's input where targets say where, to
+            what is needed of each: the outputs of all images can be more than fits into memory.
+        found: that of all images, in their order, and their targets, to what looks wrong; intervals are drawn with the
+            seed.
+    """
+
+    what: str
+    kept: Callable[[np.ndarray, Sequence[Geometry]], Sequence[np.ndarray]]
+    found: Callable[[Sequence[np.ndarray], Dataset, int], Suspected]
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """One task: everything that differs from another task is a field here.
 
@@ -381,6 +419,7 @@ class Task:
         ready: raises MissingExtra where a package is not installed that measuring will need.
         ladder: whether minutes may choose the net: the ladder's nets end in features of the whole image.
         pipeline: what the Hugging Face hub calls such a task; empty where it has no name for it.
+        suspicion: finds targets that look wrong; None where that has no meaning yet.
     """
 
     name: str
@@ -398,6 +437,7 @@ class Task:
     ladder: bool = True
     ready: Callable[[], object] = tuple
     pipeline: str = ""
+    suspicion: Suspicion | None = None
 
     def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Parse a whole column.

@@ -40,6 +40,7 @@ class Entry:
         split: the split the source itself puts it in, or None.
         group: what it must not be parted from (a patient, a camera), by name; None where nothing is known.
         where: the line that it comes from, for messages (`labels.csv, line 17`); empty where it is its own file.
+        spots: likewise of each part of the target, where parts have places of their own (boxes); `str` writes one out.
     """
 
     file: str
@@ -47,6 +48,7 @@ class Entry:
     split: SplitName | None = None
     group: str | None = None
     where: str = ""
+    spots: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,25 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 import foveal
-from foveal.api import check_labels, check_shortcuts
+from foveal.api import LabelCheck, check_labels, check_shortcuts
 from foveal.cli.commands import app
-from foveal.cli.show_checks import with_checks
-from foveal.errors import SourceError
+from foveal.cli.show_checks import show_checks, with_checks
+from foveal.engine.out_of_fold import _affordable
+from foveal.engine.plan import Planner
+from foveal.errors import RecipeError, SourceError
+from foveal.measured import Score
+from foveal.recipe import InputContract
+from foveal.tasks import named_task
+from foveal.types import Finding
 
 
 @pytest.fixture
@@ -50,12 +58,114 @@ def test_planted_labels_are_the_first_suspects(mislabelled: tuple[Path, set[str]
 def test_on_the_command_line(mislabelled: tuple[Path, set[str]]) -> None:
     command = ["look", str(mislabelled[0]), "--suspects", "--shortcuts", "--minutes", "0.2"]
     shown = CliRunner().invoke(app, command, env={"COLUMNS": "150"}).output
-    for text in ("labels look wrong", "looks like", "the label told from", "shortcut"):
+    for text in ("suspects among 180 labels", "looks like", "the label told from", "shortcut"):
         assert text in shown
     told = json.loads(CliRunner().invoke(app, [*command[:2], "--shortcuts", "--json"]).stdout)
     assert told["shortcuts"]["views"]["colours"]["value"] > 0.9
     assert told["findings"][-1]["kind"] == "shortcut"
     assert told["findings"][-1]["majority"] == 0.5
+
+
+@pytest.fixture
+def drawn_boxes(tmp_path: Path) -> Path:
+    """48 images of one bright square or two on dark noise, in YOLO's form. In the first one box is there twice."""
+    root, rng = tmp_path / "squares", np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+    for k in range(48):
+        pixels, corners = rng.integers(0, 60, (64, 64, 3), dtype=np.uint8), []
+        for left in (4, 36)[: 1 + k % 2]:
+            x, y, side = left + int(rng.integers(4)), int(rng.integers(4, 40)), int(rng.integers(16, 21))
+            pixels[y : y + side, x : x + side] = 230
+            corners.append((x, y, side, side))
+        if k == 0:
+            corners += [(x, y, wide, high + 1) for x, y, wide, high in corners]
+        lines = [f"0 {(x + w / 2) / 64} {(y + h / 2) / 64} {w / 64} {h / 64}\n" for x, y, w, h in corners]
+        Image.fromarray(pixels).save(root / "images" / f"{k:02}.png")
+        (root / "labels" / f"{k:02}.txt").write_text("".join(lines))
+    (root / "data.yaml").write_text("names: [square]\ntrain: images\n")
+    return root
+
+
+def test_boxes_are_judged_by_detectors_that_did_not_see_them(
+    drawn_boxes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = []
+
+    def two_steps(planner: Planner) -> tuple[SimpleNamespace, None]:  # whatever the machine
+        assert planner.own
+        learned.append(planner.data.train)
+        return SimpleNamespace(recipe=planner.own.changed(**planner.changes, epochs=0.5)), None
+
+    monkeypatch.setattr(Planner, "plan", two_steps)
+    told: list[str] = []
+    dataset = foveal.look(drawn_boxes)
+    found = check_labels(dataset, progress=lambda *what: told.append(what[0]))
+    seen = np.bincount(np.concatenate(learned[-3:]), minlength=48)
+    assert seen.tolist() == [2] * 48
+    assert {f"training on part {k} of 3" for k in (1, 2, 3)} <= set(told)
+    assert (found.what, found.images, found.targets, found.measured) == ("boxes", 48, 73, "recall")
+    (double,) = [finding for finding in found.findings if finding.kind == "doubled-box-suspect"]
+    assert double.files == ("images/00.png",)
+    assert double.facts["at"] in ("labels/00.txt, line 1", "labels/00.txt, line 2")
+    assert found.as_dict()["recall"]["n"] == 48
+    assert found.notes[0].startswith("the networks are right on little of it (recall 0.0")
+    json.dumps(with_checks({"findings": []}, None, found))
+
+
+def test_minutes_that_are_too_few_are_told_as_they_were_given(drawn_boxes: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^0\.0005 minutes are too few to train 3 networks in turn: "):
+        check_labels(foveal.look(drawn_boxes), minutes=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "side", "size"),
+    [
+        (12.0, 100, (320, 416)),  # enough passes at this size
+        (6.75, 100, (256, 320)),  # three quarters of the sides: 240 and 312, in steps of 32
+        (0.1, 100, (128, 160)),  # no less than 0.4
+        (0.1, 25, (256, 320)),  # boxes of 25 pixels stay 20 wide
+        (0.1, 12, (320, 416)),
+        (None, 100, (128, 160)),  # not even a plan
+    ],
+)
+def test_images_are_taken_smaller_for_more_passes(epochs: float | None, side: int, size: tuple[int, int]) -> None:
+    boxes = np.full((4, 2, 6), np.nan, np.float32)
+    boxes[:, 0] = (10, 10, 10 + side, 60 + side, 0, 0)
+
+    def plan() -> tuple[SimpleNamespace, None]:
+        if epochs is None:
+            raise RecipeError("no time")
+        return SimpleNamespace(recipe=SimpleNamespace(epochs=epochs)), None
+
+    contract = InputContract(height=320, width=416, channels=3, resize="pad")
+    planner = SimpleNamespace(contract=contract, data=SimpleNamespace(targets=boxes), plan=plan)
+    smaller = _affordable(planner, named_task("detection"))  # pyright: ignore[reportArgumentType]
+    assert (smaller.height, smaller.width) == size
+    assert smaller.resize == "pad"
+
+
+def test_suspects_among_boxes_are_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foveal.cli.show_checks.out", Console(width=150))
+    facts = {"score": 0.93, "given": "cell", "suggested": None, "xyxy": [1.4, 2.0, 30.0, 40.0], "box": 3}
+    missing = {"score": 0.81, "given": None, "suggested": "[cell]", "xyxy": [5.0, 6.0, 7.0, 8.0]}
+    findings = (
+        Finding("misplaced-box-suspect", ("a.png",), "", "Look at the box.", facts),
+        Finding("missing-box-suspect", ("b.png",), "", "Look at the place.", missing),
+    )
+    score = Score(0.7, 0.6, 0.8, 0.95, 40, "bootstrap")
+    show_checks(None, LabelCheck("boxes", findings, 40, 90, None, "recall", score, "detector", 61.0))
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert shown[1:] == [
+        "2 suspects among 90 boxes of 40 images",
+        "judged by detector, recall 0.700 [0.600, 0.800] on images it did not see, 61 s",
+        "1 misplaced-box-suspect, 1 missing-box-suspect",
+        "suspect file labelled looks like where box score",
+        "misplaced-box a.png cell – 1 2 30 40 3 0.93",
+        "missing-box b.png – [cell] 5 6 7 8 – 0.81",
+        "misplaced-box-suspect: Look at the box.",
+        "missing-box-suspect: Look at the place.",
+    ]
 
 
 def test_a_source_that_one_class_has_to_itself_is_a_shortcut(tmp_path: Path) -> None:
@@ -95,7 +205,9 @@ def test_what_has_no_single_label_is_refused_in_words(tmp_path: Path) -> None:
         lines.append(f"{k}.png,{20.5 + k}")
     (tmp_path / "ages.csv").write_text("\n".join(lines))
     dataset = foveal.look(tmp_path / "ages.csv")
-    with pytest.raises(SourceError, match="Expected one label an image to look for label suspects, found one value"):
+    with pytest.raises(
+        SourceError, match=r"Expected boxes .*, or one label an image to look for label suspects, found one value"
+    ):
         check_labels(dataset)
     told = CliRunner().invoke(app, ["look", str(tmp_path / "ages.csv"), "--shortcuts"])
     assert told.exit_code == 1

@@ -13,7 +13,7 @@ from foveal.extras import extra
 from foveal.measured import Score
 from foveal.recipe import InputContract
 from foveal.recipes import named_recipe, natural
-from foveal.task import Task
+from foveal.task import Suspicion, Task
 from foveal.types import Dataset, Finding, Progress
 
 if TYPE_CHECKING:
@@ -24,28 +24,36 @@ if TYPE_CHECKING:
 __all__ = ["LabelCheck", "check_labels", "check_shortcuts"]
 
 THUMBNAIL = 32  # pixels that histograms are taken from
+FEWEST = 30  # images
+LEARNED = 0.3  # of the networks' score, below which they say little
 ASKED = 20  # images between two signs of life
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCheck:
-    """What came of looking for wrong labels.
+    """What came of looking for wrong labels, or boxes.
 
     Args:
+        what: was judged, in the plural: `labels`, `boxes`.
         findings: one a suspect, the worst first.
         images: that were looked at: all that can be used.
-        wrong: how many labels are wrong, as estimated.
-        accuracy: of the networks that judged, out of fold, against the labels as they are given; the lower it is, the
-            less they say of a single label.
+        targets: how many labels, or boxes, they have.
+        wrong: how many of those are wrong, as estimated; None where there is no estimate.
+        measured: name of the score of the networks that judged, out of fold, against what is given; the lower it is,
+            the less they say of a single label or box. `accuracy`; of boxes `recall`, the share that were found.
+        score: it.
         net: of those networks, in one line.
         seconds: that it took.
         notes: what a person should know of how it came about.
     """
 
+    what: str
     findings: tuple[Finding, ...]
     images: int
-    wrong: float
-    accuracy: Score
+    targets: int
+    wrong: float | None
+    measured: str
+    score: Score
     net: str
     seconds: float
     notes: tuple[str, ...] = ()
@@ -54,9 +62,10 @@ class LabelCheck:
         """JSON-ready; the findings are told elsewhere."""
         return {
             "images": self.images,
+            "targets": self.targets,
             "suspects": len(self.findings),
-            "wrong": round(self.wrong, 1),
-            "accuracy": asdict(self.accuracy),
+            "wrong": None if self.wrong is None else round(self.wrong, 1),
+            self.measured: asdict(self.score),
             "net": self.net,
             "seconds": round(self.seconds, 1),
             "notes": list(self.notes),
@@ -71,9 +80,10 @@ def check_labels(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> LabelCheck:
-    """Find labels that look wrong: confident learning (Northcutt et al., JAIR 2021) from three networks, each of which
-    answers for the third of the images that it did not see. Photographs are judged from the features of a pretrained
-    backbone, where its weights can be had, anything else by small networks trained for the minutes.
+    """Find labels, or boxes, that look wrong, from three networks, each of which answers for the third of the images
+    that it did not see: labels by confident learning (Northcutt et al., JAIR 2021), boxes by what detectors find (see
+    `foveal.measure.box_suspects`). Photographs are judged from a pretrained backbone, where its weights can be had:
+    labels from its features, boxes by training it; anything else by networks trained from scratch, for the minutes.
 
     All images take part, test images included: nothing is learned for later, and a wrong label is wrong in any split.
 
@@ -81,28 +91,28 @@ def check_labels(
         minutes: for all of it, on this machine.
 
     Raises:
-        SourceError: the images do not have one label each, or too few of them.
+        SourceError: the images have neither one label each nor boxes, or there are too few of them.
         RecipeError: the minutes are no time, or too few.
     """
     with extra("train"):
         from foveal.engine.devices import choose_device
-        from foveal.engine.out_of_fold import FOLDS, probabilities_by_features, probabilities_by_training
+        from foveal.engine.out_of_fold import FOLDS, kept_by_features, kept_by_training
     from foveal.measure.folds import folds_of
-    from foveal.measure.intervals import wilson
-    from foveal.measure.suspects import find_suspects, suspect_findings
 
-    began, task = time.monotonic(), _exclusive(dataset, "label suspects")
-    on, labels = choose_device(device), dataset.targets.astype(np.int64)
+    began, on = time.monotonic(), choose_device(device)
+    task, suspicion = _judged(dataset)
     parts = folds_of(dataset.strata, dataset.groups, FOLDS, seed)
-    weights, notes = _weights(dataset)
-    if weights:
-        found, net = probabilities_by_features(dataset, task, parts, minutes, *weights, on, progress)
+    recipe, weights, notes = _beginning(dataset, task)
+    if weights and recipe and not task.strides:  # one vector an image
+        kept, net = kept_by_features(dataset, task, suspicion, parts, minutes, recipe, weights, on, progress)
     else:
-        found, net = probabilities_by_training(dataset, task, parts, minutes, on, seed, progress)
-    suspects = find_suspects(found, labels)
-    findings = suspect_findings(suspects, found, labels, dataset.labels, dataset.files)
-    accuracy = wilson(int((found.argmax(axis=1) == labels).sum()), len(labels))
-    return LabelCheck(findings, len(dataset), suspects.wrong, accuracy, net, time.monotonic() - began, notes)
+        how = seed, progress, recipe, weights
+        kept, net = kept_by_training(dataset, task, suspicion, parts, minutes, on, *how)
+    told = suspicion.found(kept, dataset, seed)
+    if told.score.value < LEARNED:
+        notes += (f"the networks are right on little of it ({told.measured} {told.score}): give more --minutes",)
+    counts = len(dataset), told.targets, told.wrong, told.measured, told.score
+    return LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
 
 
 def check_shortcuts(
@@ -142,31 +152,65 @@ def _exclusive(dataset: Dataset, what: str) -> Task:
 
     task = named_task(dataset.task)
     if not task.answer.exclusive:
-        raise SourceError(
-            f"Expected one label an image to look for {what}, found {task.summary} in {dataset.source.spec}.",
-            remedy="Leave the option out; or name another target or task, where there is one: --task classification.",
-        )
-    used = int((np.bincount(dataset.targets, minlength=1) > 0).sum())
-    if used < 2 or len(dataset) < 30:
-        raise SourceError(
-            f"Expected at least 30 images of two labels to look for {what}, found {len(dataset)} of {used}.",
-            remedy="Add images.",
-        )
+        raise _refused("one label an image", what, task, dataset)
+    _enough(dataset, task, what)
     return task
 
 
-def _weights(dataset: Dataset) -> "tuple[tuple[Recipe, Weights] | None, tuple[str, ...]]":
-    """The recipe and the weights of a pretrained backbone, for photographs where they can be had."""
+def _judged(dataset: Dataset) -> tuple[Task, Suspicion]:
+    """The task of the dataset, and how its targets are judged.
+
+    Raises:
+        SourceError: they are not, or there are too few images.
+    """
+    from foveal.tasks import TASKS, named_task
+
+    task, what = named_task(dataset.task), "label suspects"
+    if task.suspicion is None:
+        known = ", or ".join(other.summary for other in TASKS.values() if other.suspicion)
+        raise _refused(known, what, task, dataset)
+    task.ready()
+    _enough(dataset, task, what)
+    return task, task.suspicion
+
+
+def _refused(expected: str, what: str, task: Task, dataset: Dataset) -> SourceError:
+    return SourceError(
+        f"Expected {expected} to look for {what}, found {task.summary} in {dataset.source.spec}.",
+        remedy="Leave the option out; or name another target or task, where there is one: --task classification.",
+    )
+
+
+def _enough(dataset: Dataset, task: Task, what: str) -> None:
+    """
+    Raises:
+        SourceError: there are too few images, or labels.
+    """
+    counts = task.answer.summary(dataset.targets, dataset.labels)["labels"]
+    used, least = sum(count > 0 for count in counts.values()), 1 if task.answer.placed else 2
+    if used < least or len(dataset) < FEWEST:
+        labels = "a label" if least == 1 else "two labels"
+        raise SourceError(
+            f"Expected at least {FEWEST} images of {labels} to look for {what}, found {len(dataset)} of {used}.",
+            remedy="Add images.",
+        )
+
+
+def _beginning(dataset: Dataset, task: Task) -> "tuple[Recipe | None, Weights | None, tuple[str, ...]]":
+    """What networks are trained with. For photographs the recipe and the weights of a pretrained backbone, where they
+    can be had; otherwise the task's own recipe, or none where the minutes choose the net."""
     from foveal.engine.pretrained import find_weights, follow_weights
 
+    own, notes = None if task.ladder else named_recipe(task.recipe, dataset), ()
     if not natural(dataset):
-        return None, ()
-    recipe = named_recipe("pretrained", dataset)
+        return own, None, notes
+    recipe = named_recipe(task.pretrained, dataset)
     try:
         weights = find_weights(recipe)
     except WeightsError as error:
-        return None, (f"judged by networks trained from scratch: {' '.join(error.message.split())}",)
-    return (follow_weights(recipe, weights, set()), weights), ()
+        return own, None, (f"judged by networks trained from scratch: {' '.join(error.message.split())}",)
+    settled = {"input.height", "input.width"} if task.strides else set()  # as `train` does: the images say which size
+    return follow_weights(recipe, weights, settled), weights, notes
 
 
 def _subset(dataset: Dataset, rows: np.ndarray) -> Dataset:

@@ -32,6 +32,7 @@ LOOK = examples(
     "foveal look faces/ --target-pattern '^(?P<age>[0-9]+)_'",
     "foveal look photos/ --augment sheet.png",
     "foveal look photos/ --suspects --minutes 2",
+    "foveal look cells.zip --suspects --minutes 10",
     "foveal look photos/ --shortcuts",
     "foveal look xrays/ --group-pattern '(?P<patient>p[0-9]+)_' --fix moves.csv",
 )
@@ -40,7 +41,7 @@ AUGMENT = Annotated[Path | None, option("--augment", "FILE", AUGMENT_HELP)]
 AS_IN = Annotated[str | None, option("--recipe", "NAME", "The recipe whose augmentation --augment shows.")]
 FIX_HELP = "Write what could be left out or grouped into this new table, to edit and to give to --decisions."
 FIX = Annotated[Path | None, option("--fix", "FILE", FIX_HELP, TOGETHER)]
-SUSPECTS_HELP = "Find labels that look wrong, by networks that learn from the others."
+SUSPECTS_HELP = "Find labels, or boxes, that look wrong, by networks that learn from the others."
 SUSPECTS = Annotated[bool, option("--suspects", None, SUSPECTS_HELP)]
 SHORTCUTS_HELP = "Say how well the border, the colours or the file alone tell the label."
 SHORTCUTS = Annotated[bool, option("--shortcuts", None, SHORTCUTS_HELP)]
@@ -89,6 +90,8 @@ def look(
         rows = write_proposal(dataset, fix)
         how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
         show.wrote(fix, f"{rows:,} proposals; {how}")
+        if judged and judged.findings:
+            show.err.print(f"none is about a suspect: a row of {fix} decides about a whole image", soft_wrap=True)
     note = ""
     try:
         dataset = propose_split(dataset)

@@ -1,5 +1,7 @@
 """What `look --suspects` and `look --shortcuts` print."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +19,14 @@ __all__ = ["show_checks", "with_checks"]
 Hidden = tuple[Shortcuts, tuple[Finding, ...]]
 
 SHOWN = 20  # suspects; --json has them all
+COLUMNS = {
+    "given": "labelled",
+    "suggested": "looks like",
+    "xyxy": "where",
+    "suggested_xyxy": "found at",
+    "box": "box",
+    "score": "score",
+}
 
 
 def with_checks(data: dict[str, Any], hidden: Hidden | None, judged: LabelCheck | None) -> dict[str, Any]:
@@ -55,23 +65,44 @@ def _suspects(judged: LabelCheck) -> None:
     out.print()
     for note in judged.notes:
         out.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    told = (
-        f"{len(judged.findings):,} of {judged.images:,} labels look wrong; about {judged.wrong:,.0f} are, by estimate"
-    )
+    told = f"{len(judged.findings):,} suspects among {judged.targets:,} {judged.what} of {judged.images:,} images"
+    if judged.wrong is not None:
+        told += f"; about {judged.wrong:,.0f} are wrong, by estimate"
     out.print(f"[bold]{told}[/]", soft_wrap=True)
-    how = f"{escape(judged.net)}, {_score(judged.accuracy)} right on images it did not see, {judged.seconds:.0f} s"
-    out.print(f"judged by {how}", style="dim", soft_wrap=True)
+    how = f"{escape(judged.net)}, {judged.measured} {_score(judged.score)} on images it did not see"
+    out.print(f"judged by {how}, {judged.seconds:.0f} s", style="dim", soft_wrap=True)
     if not judged.findings:
         return
-    table = Table("file", "labelled", "looks like", "score", box=None, header_style="bold", pad_edge=False)
-    for finding in judged.findings[:SHOWN]:
-        given, suggested, score = (finding.facts[key] for key in ("given", "suggested", "score"))
-        table.add_row(escape(printable(finding.files[0])), escape(given), escape(suggested), f"{score:.2f}")
-    out.print(table)
+    kinds = Counter(finding.kind for finding in judged.findings)
+    if len(kinds) > 1:
+        out.print(", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common()), soft_wrap=True)
+    shown = judged.findings[:SHOWN]
+    out.print(_table(shown))
     more = len(judged.findings) - SHOWN
     if more > 0:
         out.print(f"and {more:,} more: --json has them all, the worst first", style="dim")
-    out.print(f"    {judged.findings[0].remedy}", soft_wrap=True)
+    for kind, remedy in {finding.kind: finding.remedy for finding in shown}.items():
+        out.print(f"    {f'[yellow]{kind}[/]: ' if len(kinds) > 1 else ''}{escape(remedy)}", soft_wrap=True)
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    """A row a suspect, a column for each fact that any of them has."""
+    columns = {name: title for name, title in COLUMNS.items() if any(name in one.facts for one in findings)}
+    many = len({finding.kind for finding in findings}) > 1
+    head = (*(["suspect"] if many else []), "file", *columns.values())
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    for finding in findings:
+        kind = [finding.kind.removesuffix("-suspect")] if many else []
+        cells = [_cell(finding.facts.get(name)) for name in columns]
+        table.add_row(*kind, escape(printable(finding.files[0])), *map(escape, cells))
+    return table
+
+
+def _cell(fact: Any) -> str:
+    """A fact of a suspect: a box, a score, a name."""
+    if isinstance(fact, list):
+        return " ".join(f"{value:.0f}" for value in fact)
+    return f"{fact:.2f}" if isinstance(fact, float) else "–" if fact is None else printable(str(fact))
 
 
 def _score(score: Score) -> str:

@@ -8,89 +8,156 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foveal.answers.label import softmax
 from foveal.data.cache import pixels
 from foveal.data.machine import digest
 from foveal.engine.devices import Device, resolve_precision
 from foveal.engine.infer import infer
 from foveal.engine.ladder import contract_for
-from foveal.engine.plan import Planner
+from foveal.engine.pace import Pace
+from foveal.engine.plan import Plan, Planner
 from foveal.engine.predictor import network_for
 from foveal.engine.pretrained import Weights, put_weights
 from foveal.engine.probe import Features
+from foveal.engine.scenes import placed_targets
 from foveal.engine.steps import TrainingSet, pixels_key
 from foveal.engine.train import train
+from foveal.errors import RecipeError
 from foveal.events import Step
 from foveal.nets.layers import Network
 from foveal.nets.solve import solve
-from foveal.recipe import Recipe
+from foveal.recipe import InputContract, Recipe
 from foveal.run import Run
-from foveal.task import Task
-from foveal.types import Dataset, Progress
+from foveal.task import Suspicion, Task
+from foveal.types import Dataset, Geometry, Progress
 
-__all__ = ["FOLDS", "probabilities_by_features", "probabilities_by_training"]
+__all__ = ["FOLDS", "kept_by_features", "kept_by_training"]
 
 FOLDS = 3
+MORE = 4  # times the minutes that are proposed where they are too few
 FEATURES = 0.8  # share of the minutes that computing features may take
 SMALLEST_SIDE, STEP = 96, 32  # pixels
 MEASURED = 8  # images that the speed is told from
+AT_ONCE = 256  # images whose raw outputs are held
+PASSES = 12  # over the images, that pay for a smaller input
+SMALLEST_SHARE, SMALLEST_THING = 0.4, 2.5  # of its sides; of the finest map's stride, for the median box's shorter side
 NEVER = 1e9  # seconds between checkpoints
 
 
-def probabilities_by_training(
+def kept_by_training(
     dataset: Dataset,
     task: Task,
+    suspicion: Suspicion,
     parts: np.ndarray,
     minutes: float,
     device: Device,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, str]:
-    """(N, K) probabilities, and the net in one line: for each part a network of the ladder learns from the other parts.
+    own: Recipe | None = None,
+    weights: Weights | None = None,
+) -> tuple[list[np.ndarray], str]:
+    """What is kept of the outputs for each image, and the net in one line: for each part a network learns from the
+    other parts.
 
     Args:
         parts: (N,) 0 to `FOLDS` - 1.
         minutes: for all of it, decoding included, as `train --minutes` keeps them: what comes out depends on how fast
             the machine is.
+        own: the recipe to fit to the minutes; without one a net of the ladder is chosen. Where few passes over the
+            images would fit, its input becomes smaller.
+        weights: that each network's backbone begins with.
 
     Raises:
         RecipeError: the minutes are no time, or too few.
     """
     began = time.monotonic()
-    contract = contract_for(dataset, len(dataset), minutes / FOLDS)
-    array = pixels(dataset, task.reader, contract, progress=progress)
-    found, net = np.zeros((len(dataset), len(dataset.labels))), ""
-    for fold in range(FOLDS):
-        learned, held = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+    kept, net = [np.zeros(0)] * len(dataset), ""
+
+    def planner_of(learned: np.ndarray, fold: int, contract: InputContract) -> Planner:
         start = time.monotonic()
-        left = minutes - (start - began) / 60
-        data = TrainingSet(array, dataset.targets, learned, np.zeros(0, np.int64), dataset.files, dataset.labels)
-        planner = Planner(
+        array = pixels(dataset, task.reader, contract, progress=progress)
+        targets = placed_targets(dataset, task, contract) if task.answer.placed else dataset.targets
+        return Planner(
             dataset=dataset,
-            data=data,
+            data=TrainingSet(array, targets, learned, np.zeros(0, np.int64), dataset.files, dataset.labels),
             task=task,
             contract=contract,
-            test=len(held),
-            minutes=left / (FOLDS - fold),
+            test=len(dataset) - len(learned),
+            minutes=round((minutes - (start - began) / 60) / (FOLDS - fold), 3),
             clock=_since(start),
             device=device,
             changes={"task": task.name, "precision": resolve_precision("auto", device), "seed": seed},
+            own=own and own.model_copy(update={"input": contract}),
         )
-        network, net = _trained(planner, f"training on part {fold + 1} of {FOLDS}", progress)
-        found[held] = softmax(infer(network, array, held, device.torch))
-    return found, net
+
+    contract = own.input if own else contract_for(dataset, len(dataset), minutes / FOLDS)
+    if own:
+        contract = _affordable(planner_of(np.flatnonzero(parts != 0), 0, contract), task)
+    for fold in range(FOLDS):
+        learned, held = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
+        planner = planner_of(learned, fold, contract)
+        network, net = _trained(planner, minutes, f"training on part {fold + 1} of {FOLDS}", progress, weights)
+        for start in range(0, len(held), AT_ONCE):
+            rows = held[start : start + AT_ONCE]
+            outputs = infer(network, planner.data.pixels, rows, device.torch)
+            for row, one in zip(rows, suspicion.kept(outputs, _geometries(dataset, task, contract, rows))):
+                kept[row] = one
+    return kept, net
+
+
+def _affordable(planner: Planner, task: Task) -> InputContract:
+    """The input, smaller where that lets a network see its images `PASSES` times, or nearer to it; where targets say
+    where, the things must not become too small for the maps."""
+    contract, step = planner.contract, max(task.strides, default=1)
+    try:
+        passes = float(planner.plan()[0].recipe.epochs)
+    except RecipeError:  # no time at this size; the smallest may do
+        passes = 0.0
+    share = max(SMALLEST_SHARE, (passes / PASSES) ** 0.5)
+    if task.answer.placed:
+        boxes = planner.data.targets[..., :4]
+        sides = np.minimum(boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1])
+        share = max(share, SMALLEST_THING * min(task.strides, default=1) / float(np.nanmedian(sides)))
+    if share >= 1:
+        return contract
+    sides = {side: step * max(1, round(share * getattr(contract, side) / step)) for side in ("height", "width")}
+    return contract.model_copy(update=sides)
+
+
+def _geometries(dataset: Dataset, task: Task, contract: InputContract, rows: np.ndarray) -> list[Geometry]:
+    return [task.reader.geometry(width, height, contract) for height, width in dataset.sizes[rows].tolist()]
+
+
+def _planned(planner: Planner, minutes: float) -> tuple[Plan, Pace]:
+    """
+    Args:
+        minutes: for all folds.
+
+    Raises:
+        RecipeError: they are too few.
+    """
+    try:
+        return planner.plan()
+    except RecipeError as error:
+        raise RecipeError(
+            f"{minutes:g} minutes are too few to train {FOLDS} networks in turn: {error.message}",
+            remedy=f"Give more: --minutes {max(1, round(MORE * minutes))}.",
+        ) from error
 
 
 def _since(start: float) -> Callable[[], float]:
     return lambda: time.monotonic() - start
 
 
-def _trained(planner: Planner, what: str, progress: Progress | None) -> tuple[Network, str]:
+def _trained(
+    planner: Planner, minutes: float, what: str, progress: Progress | None, weights: Weights | None
+) -> tuple[Network, str]:
     """A network as `train --minutes` trains it, in a folder that is gone afterwards."""
-    plan, pace = planner.plan()
+    plan, pace = _planned(planner, minutes)
     # Without validation images there is nothing to keep from the epochs on the way.
     recipe = plan.recipe.changed(validate_every=100_000)
     network = network_for(recipe, planner.task, planner.dataset.labels)
+    if weights:
+        put_weights(network, weights)
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         run = Run(Path(folder))
         run.write_recipe(recipe)
@@ -105,18 +172,19 @@ def _trained(planner: Planner, what: str, progress: Progress | None) -> tuple[Ne
     return network, recipe.net
 
 
-def probabilities_by_features(
+def kept_by_features(
     dataset: Dataset,
     task: Task,
+    suspicion: Suspicion,
     parts: np.ndarray,
     minutes: float,
     recipe: Recipe,
     weights: Weights,
     device: Device,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, str]:
-    """(N, K) probabilities, and the net in one line: logistic regression on a pretrained backbone's features, which are
-    kept for the next time, for each part fitted to the other parts.
+) -> tuple[list[np.ndarray], str]:
+    """What is kept of the outputs for each image, and the net in one line: logistic regression on a pretrained
+    backbone's features, which are kept for the next time, for each part fitted to the other parts.
 
     Args:
         parts: (N,) 0 to `FOLDS` - 1.
@@ -137,15 +205,15 @@ def probabilities_by_features(
             progress("features", done, len(rows))
     known = torch.from_numpy(features.array).to(device.torch)
     targets = torch.from_numpy(dataset.targets).to(device.torch)
-    found = np.zeros((len(dataset), len(dataset.labels)))
+    outputs = np.zeros((len(dataset), task.answer.outputs(dataset.labels)), np.float32)
     for fold in range(FOLDS):
         learned, held = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
         head = task.head(known.shape[1], len(dataset.labels))
         head.to(device.torch)  # pyright: ignore[reportAttributeAccessIssue]
         solve(head, known[learned], targets[learned])
         with torch.inference_mode():
-            found[held] = softmax(head(known[held]).float().cpu().numpy())
-    return found, recipe.net
+            outputs[held] = head(known[held]).float().cpu().numpy()
+    return list(suspicion.kept(outputs, ())), recipe.net
 
 
 def _side(network: Network, recipe: Recipe, images: int, minutes: float, device: Device) -> int:

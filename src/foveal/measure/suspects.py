@@ -9,9 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foveal.types import Finding
+from foveal.answers.label import softmax
+from foveal.measure.intervals import wilson
+from foveal.task import Suspected
+from foveal.types import Dataset, Finding, Geometry
 
-__all__ = ["SUSPECT", "Suspects", "confident_thresholds", "find_suspects", "suspect_findings"]
+__all__ = [
+    "SUSPECT",
+    "Suspects",
+    "confident_thresholds",
+    "find_suspects",
+    "kept_probabilities",
+    "suspect_findings",
+    "suspected_labels",
+]
 
 SUSPECT = "label-suspect"
 REMEDY = (
@@ -96,3 +107,17 @@ def suspect_findings(
         facts = {"score": round(1 - own, 4), "given": given, "suggested": suggested}
         findings.append(Finding(SUSPECT, (files[row],), message, REMEDY, facts))
     return tuple(findings)
+
+
+def kept_probabilities(outputs: np.ndarray, geometries: Sequence[Geometry] = ()) -> list[np.ndarray]:
+    """Raw outputs (B, K) to the probabilities of each image, (K,)."""
+    return list(softmax(outputs))
+
+
+def suspected_labels(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
+    """What looks wrong of a dataset's labels, one an image, from the probabilities of all images."""
+    found, labels = np.stack(kept), dataset.targets.astype(np.int64)
+    suspects = find_suspects(found, labels)
+    findings = suspect_findings(suspects, found, labels, dataset.labels, dataset.files)
+    accuracy = wilson(int((found.argmax(axis=1) == labels).sum()), len(labels))
+    return Suspected(findings, len(labels), suspects.wrong, "accuracy", accuracy)

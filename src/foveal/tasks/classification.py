@@ -8,7 +8,8 @@ import numpy as np
 from foveal.answers import Label
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Task
+from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task
+from foveal.types import Dataset, Geometry
 
 __all__ = ["CLASSIFICATION"]
 
@@ -42,6 +43,18 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_labels(outputs, test, labels, settled)
 
 
+def _kept(outputs: np.ndarray, geometries: Sequence[Geometry]) -> Sequence[np.ndarray]:
+    from foveal.measure.suspects import kept_probabilities
+
+    return kept_probabilities(outputs, geometries)
+
+
+def _suspected(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
+    from foveal.measure.suspects import suspected_labels
+
+    return suspected_labels(kept, dataset, seed)
+
+
 CLASSIFICATION = Task(
     name="classification",
     summary="one label an image",
@@ -54,4 +67,5 @@ CLASSIFICATION = Task(
     recipe="default",
     headline=("accuracy", "top5_accuracy", "macro_f1"),
     pipeline="image-classification",
+    suspicion=Suspicion("labels", _kept, _suspected),
 )

@@ -9,7 +9,8 @@ from foveal.answers import Boxes
 from foveal.extras import extra
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Task
+from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task
+from foveal.types import Dataset, Geometry
 
 __all__ = ["DETECTION"]
 
@@ -45,6 +46,18 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_boxes(outputs, test, labels, settled)
 
 
+def _kept(outputs: np.ndarray, geometries: Sequence[Geometry]) -> Sequence[np.ndarray]:
+    from foveal.measure.box_suspects import kept_boxes
+
+    return kept_boxes(outputs, geometries)
+
+
+def _suspected(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
+    from foveal.measure.box_suspects import suspected_boxes
+
+    return suspected_boxes(kept, dataset, seed)
+
+
 def _ready() -> None:
     with extra("detection"):
         import faster_coco_eval  # noqa: F401
@@ -66,4 +79,5 @@ DETECTION = Task(
     ladder=False,
     ready=_ready,
     pipeline="object-detection",
+    suspicion=Suspicion("boxes", _kept, _suspected),
 )

@@ -258,7 +258,8 @@ def laid_out(
     for file, split in zip(files, splits):
         boxes = _boxes(merged[file], size, faults)
         first = merged[file][0]
-        entries.append(Entry(file, _cell(boxes), split, first.group, str(first.where)))
+        spots = tuple(box.spot for box in boxes)
+        entries.append(Entry(file, _cell(boxes), split, first.group, str(first.where), spots))
     return Layout(tuple(entries), faults.findings(looked), (COLUMN,))
 
 
