@@ -48,6 +48,12 @@ def _judge(test: Examples, labels: Sequence[str], settled: Mapping[str, Any] = {
     return judge_label_sets(test, labels, settled)
 
 
+def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
+    from foveal.measure.nearest import said_labels
+
+    return said_labels(targets)
+
+
 MULTILABEL = Task(
     name="multilabel",
     summary="several labels at once",
@@ -60,5 +66,6 @@ MULTILABEL = Task(
     kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("map", "macro_auroc", "macro_f1"),
+    recall=_recall,
     pipeline="image-classification",
 )
