@@ -42,6 +42,7 @@ def evaluate(
     coverage: float | None = None,
     risk: float | None = None,
     robustness: bool = False,
+    random_split: bool = False,
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
@@ -50,12 +51,17 @@ def evaluate(
             in the run in place of the one that was there, before anything is measured. `at="none"` takes it away.
         robustness: measure, too, what images that are worse (blurred, noisy, turned, …) or shifted do to the first
             score: the network answers some fifty times for up to 1,000 test images.
+        random_split: train the same recipe once more, on a random division of the same images, in `random-split` inside
+            of the run, and say what that would have claimed. Killed, the next call goes on with it. A report has it
+            from then on.
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
         RecipeError: such an operating point has no meaning for the task or its labels.
         RunError: training has not finished, or the images have changed since.
     """
+    from foveal.api.claiming import random_split_of, refuse_random
+
     wish = wish_of(at, coverage, risk)
     with extra("train"):
         from foveal.data import summary
@@ -65,6 +71,7 @@ def evaluate(
         from foveal.report import build_report, write_card, write_page
 
     run = Run.open(run)
+    refuse_random(run)
     record, dataset = task_and_data(run, progress)
     check_wish(wish, record, dataset)
     device = choose_device()
@@ -93,10 +100,11 @@ def evaluate(
         all_looks=run.all_looks(),
     )
     report = build()
-    if robustness:
+    if robustness or random_split:
         report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
-        worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress)
-        report = build(robustness=worse)
+    claimed = random_split_of(run, record, dataset, outputs, test, learned, random_split, progress)
+    worse = _robustness(network, device, outputs, test, record, dataset.labels, run, progress) if robustness else None
+    report = build(robustness=worse, random_split=claimed) if worse or claimed else report
     report.write(run.report)
     on_report(report)
     write_card(report, run.report / "README.md", pipeline=record.pipeline, weights=run.info.get("weights"))

@@ -330,6 +330,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
         "foveal evaluate runs/xrays-1 --at PNEUMONIA:sensitivity=0.95",
         "foveal evaluate runs/photos-1 --coverage 0.8",
         "foveal evaluate runs/photos-1 --robustness",
+        "foveal evaluate runs/xrays-1 --random-split",
     )
 )
 def evaluate(
@@ -345,14 +346,26 @@ def evaluate(
             "score.",
         ),
     ] = False,
+    random_split: Annotated[
+        bool,
+        typer.Option(
+            "--random-split",
+            help="Train the same recipe once more, on a random division of the same images, and say what that would "
+            "have claimed.",
+        ),
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     from foveal.api import evaluate
     from foveal.cli import show
+    from foveal.cli.several import train_on_random_split
     from foveal.cli.show_robustness import robustness as show_robustness
 
-    measure = partial(evaluate, at=at or (), coverage=coverage, risk=risk, robustness=robustness)
+    if random_split:
+        train_on_random_split(run)
+    how = {"robustness": robustness, "random_split": random_split}
+    measure = partial(evaluate, at=at or (), coverage=coverage, risk=risk, **how)
     report = _measured(measure, run, f"evaluating {run}", as_json)
     if report.robustness and not as_json:
         show_robustness(report.robustness)

@@ -165,10 +165,13 @@ def plan(plan: "Plan") -> None:
     out.print(table)
 
 
-def training(events: Iterator[Event]) -> Path | None:
+def training(events: Iterator[Event], go_on: str = "") -> Path | None:
     """Show a training as it goes. Returns the run's folder, or None when it was stopped with Ctrl-C.
 
     The first Ctrl-C (or SIGTERM) stops after the step in hand, with everything saved; a second one stops at once.
+
+    Args:
+        go_on: the command that goes on with it; `foveal resume` when left out.
     """
     started = next(events)
     assert isinstance(started, Started)
@@ -197,7 +200,8 @@ def training(events: Iterator[Event]) -> Path | None:
     if stop:
         path = escape(shlex.quote(str(started.run)))
         program = "foveal" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun … -m foveal"
-        err.print(f"Stopped, with everything saved. Go on with: [bold]{program} resume {path}[/]", soft_wrap=True)
+        command = escape(go_on) or f"{program} resume {path}"
+        err.print(f"Stopped, with everything saved. Go on with: [bold]{command}[/]", soft_wrap=True)
         return None
     return started.run
 
@@ -295,6 +299,9 @@ def scores(report: Report) -> None:
         have, them = ("images have", "them") if apart.left_out > 1 else ("image has", "it")
         twins = f"{apart.left_out:,} test {have} a twin among those it learned from"
         out.print(f"{twins}; without {them}: {', '.join(shown)}", soft_wrap=True)
+        out.print()
+    for text in report.random_split.words if report.random_split else []:
+        out.print(escape(text), soft_wrap=True)
         out.print()
     forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)

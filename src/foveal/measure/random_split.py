@@ -19,7 +19,7 @@ from foveal.measure.nearest import nearest
 from foveal.task import Examples, Task
 from foveal.types import Score
 
-__all__ = ["DRAWS", "MOST_IMAGES", "Answered", "Claim", "Together", "claim_of", "recalled", "together"]
+__all__ = ["DRAWS", "MOST_IMAGES", "Answered", "Claim", "Together", "claim_of", "of_groups", "recalled", "together"]
 
 DRAWS = 5  # random divisions
 MOST_IMAGES = 10_000
@@ -80,6 +80,16 @@ def together(train: np.ndarray, test: np.ndarray) -> Together:
     return Together(len(several), int(several.sum()), int(np.isin(test, train).sum()))
 
 
+def of_groups(own: Answered, seed: int, *, error: bool) -> Score | None:
+    """The score with the interval of whole groups drawn again; None where it is not defined."""
+    value = float(own.under(np.ones((len(own.groups), 1)))[0])
+    if not np.isfinite(value):
+        return None
+    _, place = np.unique(own.groups, return_inverse=True)
+    drawn = np.concatenate(_resampled([own], [place], seed), axis=1)[0]
+    return _score(value, drawn, int(place.max()) + 1, len(place), error)
+
+
 def claim_of(own: Answered, random: Sequence[Answered], seed: int, *, error: bool) -> Claim | None:
     """Both scores and their difference, with intervals of whole groups drawn again, the same ones for both; None where
     a score is not defined.
@@ -91,27 +101,27 @@ def claim_of(own: Answered, random: Sequence[Answered], seed: int, *, error: boo
         random: one or more.
         error: whether less is better.
     """
-    parts = [own, *random]
+    parts, score = [own, *random], of_groups(own, seed, error=error)
     every = [float(one.under(np.ones((len(one.groups), 1)))[0]) for one in parts]
-    if not np.isfinite(every).all():
+    if score is None or not np.isfinite(every).all():
         return None
     _, numbers = np.unique(np.concatenate([one.groups for one in parts]), return_inverse=True)
     places = np.split(numbers, np.cumsum([len(one.groups) for one in parts])[:-1])
-    drawn = np.concatenate(list(_resampled(parts, places, seed)), axis=1)  # (parts, R)
+    drawn = np.concatenate(_resampled(parts, places, seed), axis=1)  # (parts, R)
     first, others = drawn[0], drawn[1:].mean(axis=0)
     value, random_value = every[0], float(np.mean(every[1:]))
     fewest = len(np.unique(places[0]))
     sign = -1 if error else 1
     difference, _ = drawn_difference(sign * (random_value - value), sign * (others - first), fewest)
     return Claim(
-        _score(value, first, fewest, len(own.groups), error),
+        score,
         _score(random_value, others, len(np.unique(np.concatenate(places[1:]))), len(random[0].groups), error),
         replace(difference, n=len(own.groups), method="group-bootstrap"),
         len(random),
     )
 
 
-def _resampled(parts: Sequence[Answered], places: Sequence[np.ndarray], seed: int) -> "Sequence[np.ndarray]":
+def _resampled(parts: Sequence[Answered], places: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     """(parts, R) scores, some R at a time."""
     count = max(int(place.max()) for place in places) + 1
     step = max(1, CELLS // max(map(len, places)))
@@ -158,14 +168,15 @@ def recalled(
     numbers = np.concatenate([part[rows] for part, rows in zip(groups, some)])
     rng, measured = np.random.default_rng(seed), len(some[0])
     orders = [np.arange(len(targets)), *(rng.permutation(len(targets)) for _ in range(DRAWS))]
-    answered = []
+    answered, error = [], False
     for order in orders:
         asked, known = order[:measured], order[measured:]
         outputs = task.recall(targets[known][_nearest(features[known], features[asked])], len(labels))
         images = Examples([str(row) for row in asked], small[asked], targets[asked])
         judge = task.judge(images, labels)
+        error = judge.error
         answered.append(Answered(judge.under(outputs), numbers[asked]))
-    return claim_of(answered[0], answered[1:], seed, error=not task.answer.larger_is_better)
+    return claim_of(answered[0], answered[1:], seed, error=error)
 
 
 def _nearest(known: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -40,6 +40,7 @@ def model_card(report: Report, *, pipeline: str = "", weights: Mapping[str, Any]
         _summary(report),
         _scores(report),
         _labels(report),
+        _listed("What a random split would have claimed", report.random_split.words if report.random_split else []),
         _listed("Before you quote this", cautions(report)),
         _data(report),
         _training(report, weights),

@@ -23,6 +23,7 @@ __all__ = [
     "ReportBin",
     "ReportBox",
     "ReportCalibration",
+    "ReportClaim",
     "ReportConfusion",
     "ReportCorruption",
     "ReportCurve",
@@ -34,6 +35,7 @@ __all__ = [
     "ReportMistake",
     "ReportOperating",
     "ReportPoints",
+    "ReportRandomSplit",
     "ReportRobustness",
     "ReportScore",
     "ReportSelective",
@@ -261,6 +263,39 @@ class ReportWithoutTwins(_Part):
     scores: dict[str, ReportScore] = Field(description="as in the report's `scores`, on the images that are left")
 
 
+class ReportClaim(_Part):
+    """The first score under two divisions of the same images into the same sizes."""
+
+    own: ReportScore = Field(description="as the images are divided; that of the network is the first of `headline`")
+    random: ReportScore = Field(description="where they are divided at random: the mean over `draws` divisions")
+    difference: ReportScore = Field(
+        description="by how much the random division makes it look better; below 0 where it looks worse"
+    )
+    draws: int = Field(description="random divisions")
+
+
+class ReportRandomSplit(_Part):
+    """What a random split would have claimed: how much of a score is memory of images that belong together. Intervals
+    are of whole groups drawn again, the same ones for both divisions."""
+
+    score: str = Field(description="name of the score")
+    kind: str = Field(description="what belongs together, as it was named (`patient`); empty where it was not")
+    groups: int = Field(description="groups of more than one image in train and test, near-duplicates among them")
+    images: int = Field(description="in these groups")
+    parted: int = Field(
+        description="test images with another of their group in train; 0 where the division keeps groups whole"
+    )
+    own: ReportScore = Field(description="that of the network, as the images are divided")
+    pixels: ReportClaim | None = Field(
+        description="of saying what is true of the training image whose pixels are nearest, of at most 10,000 images, "
+        "under five random divisions; null where the answer says where things are"
+    )
+    network: ReportClaim | None = Field(
+        description="of the same recipe trained once more on a random division; null unless that was asked for"
+    )
+    words: list[str] = Field(description="the same in whole sentences")
+
+
 class ReportData(_Part):
     """The images."""
 
@@ -345,6 +380,11 @@ class Report(_Part):
     without_twins: ReportWithoutTwins | None = Field(
         None, description="null where no test image has a twin among the others, or none is left"
     )
+    random_split: ReportRandomSplit | None = Field(
+        None,
+        description="null where fewer than 1 in 20 images of train and test belong with others and it was not asked "
+        "for",
+    )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
     all_looks: ReportLooks | None = Field(
         None, description="looks at test images of this set by all runs; null where that is not known"
@@ -399,6 +439,7 @@ def build_report(
     all_looks: Looks | None = None,
     robustness: Robustness | None = None,
     without_twins: Mapping[str, Any] | None = None,
+    random_split: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -408,7 +449,7 @@ def build_report(
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
         all_looks: at test images of the same set, by all runs.
-        without_twins: as in the report.
+        without_twins, random_split: as in the report.
     """
     findings: Counter[str] = Counter()
     for finding in data["findings"]:
@@ -420,6 +461,7 @@ def build_report(
         "robustness": asdict(robustness) if robustness else None,
         "settled": dict(settled),
         "without_twins": without_twins,
+        "random_split": random_split,
         "looks": looks,
         "all_looks": _all_looks(all_looks, task, measurement),
         "history": list(history),
