@@ -56,8 +56,8 @@ def test_linear_pixels_is_scikit_learns_logistic_regression(digits: tuple[Exampl
     )
     outputs = baseline_outputs(test, train, 10, seed=0)["linear_pixels"][:, kept]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000, tol=1e-8))
-    model.fit(train.pixels.reshape(len(train.targets), 64), train.targets)
-    expected = model.predict_proba(test.pixels.reshape(-1, 64))
+    model.fit(np.asarray(train.pixels).reshape(len(train.targets), 64), train.targets)
+    expected = model.predict_proba(np.asarray(test.pixels).reshape(-1, 64))
     np.testing.assert_allclose(softmax(outputs), expected, atol=2e-4)
     assert np.isneginf(baseline_outputs(test, train, 11, seed=0)["linear_pixels"][:, 10]).all()
 

@@ -153,7 +153,7 @@ def test_who_cannot_be_asked(own: Run, image_folder: Callable[..., Path], tmp_pa
             begin_random_split(changed)
     alone = foveal.train(image_folder({"a": 9, "b": 9}), out=tmp_path / "alone", net="4c3-gap", epochs=1)
     assert Report.read(alone.report / "report.json").random_split is None
-    with pytest.raises(RunError, match="No image of .* belongs with another"):
+    with pytest.raises(RunError, match=r"No image of .* belongs with another"):
         foveal.evaluate(alone, random_split=True)
 
 
@@ -223,25 +223,25 @@ def test_pairs_are_memory_whatever_the_answer(task: str) -> None:
     }[task].repeat(2, axis=0)
     groups = np.arange(50).repeat(2)
     test = groups < 15
-    parts = [Examples([str(row) for row in np.flatnonzero(on)], pixels[on], targets[on]) for on in (test, ~test)]
+    asked, known = (Examples([str(row) for row in np.flatnonzero(on)], pixels[on], targets[on]) for on in (test, ~test))
     labels = ["a", "b", "c"][: {"classification": 2, "multilabel": 3, "regression": 1}[task]]
-    claim = recalled(named_task(task), *parts, (groups[test], groups[~test]), labels, 0)
+    claim = recalled(named_task(task), asked, known, (groups[test], groups[~test]), labels, 0)
     assert claim is not None
     assert claim.difference.low > 0
-    assert recalled(named_task("detection"), *parts, (groups[test], groups[~test]), labels, 0) is None
+    assert recalled(named_task("detection"), asked, known, (groups[test], groups[~test]), labels, 0) is None
 
 
 def test_of_many_images_whole_groups_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_IMAGES", 400)
-    groups = np.arange(500) // 2, 250 + np.concatenate([np.arange(1000) // 2, np.full(500, 900)])
+    groups = np.arange(500) // 2, 250 + np.arange(1500) // 50  # pairs, and films of 50
     some = module._some(groups, 0)
     assert [len(rows) for rows in some] == [100, 300]
-    small, large = groups[0][some[0]], groups[1][some[1]]
-    _, counts = np.unique(small, return_counts=True)
-    assert (counts == 2).mean() > 0.95
-    assert 0 < (large == 1150).sum() <= 15
+    pairs, films = (np.unique(part[rows], return_counts=True)[1] for part, rows in zip(groups, some))
+    assert pairs.tolist() == [2] * 50
+    assert films.tolist() == [15] * 20, "of a film a twentieth of all that may take part"
     assert (np.diff(some[1]) > 0).all()
-    assert some[1].max() < 1500
+    assert (module._some(groups, 0)[1] == some[1]).all()
+    assert [len(rows) for rows in module._some((groups[0][:50], groups[1][:60]), 0)] == [50, 60]
 
 
 def test_a_division_of_ones_own_that_parts_groups() -> None:

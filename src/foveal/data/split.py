@@ -76,8 +76,8 @@ def divide_at_random(dataset: Dataset, seed: int) -> Dataset:
     alone = replace(
         dataset, groups=np.arange(len(dataset)), splits=np.full_like(dataset.splits, ""), given=(), findings=()
     )
-    shares = {"test": counts["test"] / len(dataset), "validation": counts["validation"] / left}
-    return dataset.with_splits(divide(alone, **shares, seed=seed).splits)
+    test, validation = counts["test"] / len(dataset), counts["validation"] / left
+    return dataset.with_splits(divide(alone, validation=validation, test=test, seed=seed).splits)
 
 
 def write_split(dataset: Dataset, path: Path) -> None:

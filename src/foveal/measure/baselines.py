@@ -98,10 +98,10 @@ def label_set_baselines(
     def settled(measured: np.ndarray, own: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         return measured, answer.settle(own, truth, labels)
 
-    flat = (np.tile(shares, (count, 1)) for count in (len(test.files), len(train.targets)))
+    flat, flat_own = (np.tile(shares, (count, 1)) for count in (len(test.files), len(train.targets)))
     with threadpool_limits(1):
         return {
-            "prevalence": settled(*flat, train.targets),
+            "prevalence": settled(flat, flat_own, train.targets),
             "colour_histogram": settled(*_logistics(*hues, targets, shares), targets),
             "nearest_pixels": (said_labels(targets[nearest(pixels, asked)]), {}),
             "linear_pixels": settled(*_logistics(pixels, asked, targets, shares), targets),

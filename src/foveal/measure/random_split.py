@@ -164,14 +164,14 @@ def recalled(
     some = _some(groups, seed)
     targets = np.concatenate([part.targets[rows] for part, rows in zip((test, train), some)])
     small = np.concatenate([shrink(part.pixels, rows) for part, rows in zip((test, train), some)])
-    features, _ = standardised(small, small[:1])
     numbers = np.concatenate([part[rows] for part, rows in zip(groups, some)])
     rng, measured = np.random.default_rng(seed), len(some[0])
     orders = [np.arange(len(targets)), *(rng.permutation(len(targets)) for _ in range(DRAWS))]
     answered, error = [], False
     for order in orders:
         asked, known = order[:measured], order[measured:]
-        outputs = task.recall(targets[known][_nearest(features[known], features[asked])], len(labels))
+        rows = _nearest(*standardised(small[known], small[asked]))
+        outputs = task.recall(targets[known][rows], len(labels))
         images = Examples([str(row) for row in asked], small[asked], targets[asked])
         judge = task.judge(images, labels)
         error = judge.error

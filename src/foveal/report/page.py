@@ -138,7 +138,7 @@ def cautions(report: Report) -> list[str]:
     name = report.headline[0]
     score = report.scores[name]
     rivals = {other: row[name] for other, row in report.baselines.items() if name in row}
-    found = [text for other, its in rivals.items() if (text := _against(score, its, other, name))]
+    found = _against(score, rivals, name)
     if score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
         found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
@@ -189,20 +189,28 @@ def _of_groups(report: Report, score: ReportScore) -> list[str]:
     ]
 
 
-def _against(score: ReportScore, other: ReportScore, name: str, of: str) -> str | None:
+def _against(score: ReportScore, rivals: Mapping[str, ReportScore], of: str) -> list[str]:
     """
     Args:
-        name: of the baseline.
+        rivals: name of a baseline to its score.
         of: name of the score.
     """
-    if _beats(score, other, of):
-        return None
-    told = named(name)
-    if _beats(other, score, of):
-        return f"The baseline “{told}” does better than the network."
-    return (
-        f"The interval overlaps that of the baseline “{told}”: how much better the network is, if at all, is uncertain."
-    )
+    better = [other for other, its in rivals.items() if _beats(its, score, of)]
+    near = [other for other, its in rivals.items() if other not in better and not _beats(score, its, of)]
+    found = []
+    if better:
+        they, do = ("The baselines", "do") if len(better) > 1 else ("The baseline", "does")
+        found.append(f"{they} {_quoted(better)} {do} better than the network.")
+    if near:
+        those = "those of the baselines" if len(near) > 1 else "that of the baseline"
+        text = f"The interval overlaps {those} {_quoted(near)}"
+        found.append(f"{text}: how much better the network is, if at all, is uncertain.")
+    return found
+
+
+def _quoted(names: Sequence[str]) -> str:
+    *first, last = (f"“{named(name)}”" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _beats(one: ReportScore, other: ReportScore, name: str) -> bool:
