@@ -246,4 +246,5 @@ def test_the_nearest_image_says_several_labels_and_values() -> None:
     assert list(found) == ["mean", "colour_histogram", "nearest_pixels", "ridge_pixels"]
     np.testing.assert_array_equal(found["nearest_pixels"], ages.targets)
     bright = examples(pixels, pixels.mean(axis=(1, 2)).astype(np.float32))
-    assert np.abs(value_baselines(bright, bright, 0)["colour_histogram"] - bright.targets).mean() < 1
+    off = {name: np.abs(said - bright.targets).mean() for name, said in value_baselines(bright, bright, 0).items()}
+    assert off["colour_histogram"] < 0.25 * off["mean"]

@@ -20,7 +20,7 @@ from foveal.types import Dataset, Progress, Reading
 __all__ = ["FOLDER", "begin_random_split", "random_split_of", "refuse_random"]
 
 FOLDER = "random-split"
-FEW = 0.05  # of the images: where fewer belong together, no score can differ by more than that
+FEW = 0.1  # of the images: where fewer belong together, memory cannot tell many of them
 
 
 def begin_random_split(run: Run, progress: Progress | None = None) -> Run:
@@ -105,7 +105,7 @@ def random_split_of(
     wanted: bool,
     progress: Progress | None = None,
 ) -> dict[str, Any] | None:
-    """As the report has it; None where fewer than 1 in 20 images of train and test belong with others, unless it is
+    """As the report has it; None where fewer than 1 in 10 images of train and test belong with others, unless it is
     wanted, or where there is no score.
 
     What was trained on a random split before is measured again; its test images are not the run's, and nobody chooses

@@ -38,8 +38,8 @@ BASELINES: dict[str, str] = {
     "mean_box": "draws one box in every image: the mean box of the label that has the most in the training images",
     "mean_boxes": "draws as many boxes of each label as a training image has on average, where those of the training "
     "images mostly are (the centres of k-means clusters)",
-    "colour_histogram": f"regression on how much of the image each of {BINS[3]} colours, or {BINS[1]} grays, takes up, "
-    f"wherever that is; {FITTED}",
+    "colour_histogram": f"regression on how much of the image each of {BINS[3]} colours, or {BINS[1]} grays, takes up "
+    f"(the root of its share), wherever that is; {FITTED}",
     "nearest_pixels": f"says what is true of the training image that is nearest by {SHRUNK}, among at most "
     f"{MOST_IMAGES:,} of them: what knowing them by heart would give",
     "linear_pixels": f"logistic regression on {SHRUNK}, {FITTED}",
@@ -150,11 +150,17 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def _views(train: Examples, test: Examples, rows: np.ndarray) -> tuple[Pair, Pair]:
-    """Of those training images and of all test images the shrunk pixels, and how often each colour is there, by mean
-    and spread of the former."""
-    fitted, measured = _seen(train.pixels, rows), _seen(test.pixels, np.arange(len(test.pixels)))
-    pixels, hues = (standardised(*pair) for pair in zip(fitted, measured))
-    return pixels, hues
+    """Of those training images and of all test images the shrunk pixels, by mean and spread of the former, and the
+    roots of the shares of the colours, by their mean and one spread for all.
+
+    A spread for each colour would make rare ones as loud as common ones: on CIFAR-10 three times the steps of the fit,
+    and 0.29 right instead of 0.34. On the roots Euclidean distance is Hellinger's, which suits histograms.
+    """
+    (small, hues), (asked, hues_asked) = _seen(train.pixels, rows), _seen(test.pixels, np.arange(len(test.pixels)))
+    hues, hues_asked = np.sqrt(hues), np.sqrt(hues_asked)
+    middle = hues.mean(axis=0)
+    spread = np.sqrt(((hues - middle) ** 2).mean()) or 1
+    return standardised(small, asked), ((hues - middle) / spread, (hues_asked - middle) / spread)
 
 
 def standardised(fitted: np.ndarray, measured: np.ndarray) -> Pair:

@@ -382,7 +382,7 @@ class Report(_Part):
     )
     random_split: ReportRandomSplit | None = Field(
         None,
-        description="null where fewer than 1 in 20 images of train and test belong with others and it was not asked "
+        description="null where fewer than 1 in 10 images of train and test belong with others and it was not asked "
         "for",
     )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
