@@ -155,6 +155,7 @@ def test_who_cannot_be_asked(own: Run, image_folder: Callable[..., Path], tmp_pa
     assert Report.read(alone.report / "report.json").random_split is None
     with pytest.raises(RunError, match=r"No image of .* belongs with another"):
         foveal.evaluate(alone, random_split=True)
+    assert alone.looks() == 1, "that of the end of training"
 
 
 def test_a_random_division_has_the_sizes_of_the_one_there_is(tmp_path: Path) -> None:
@@ -206,6 +207,9 @@ def test_the_difference_is_how_much_better_the_random_split_looks() -> None:
     assert errors is not None
     assert errors.difference.value == pytest.approx(low.mean() - high.mean())
     assert errors.difference.high < 0
+    few = claim_of(share(low[:20], groups[:20]), [share(high, groups)], 0, error=False)
+    assert few is not None, "some resamples draw neither of the two groups"
+    assert few.difference.low < few.difference.value < few.difference.high
     none = Answered(lambda weights: np.full(weights.shape[1], np.nan), groups)
     assert claim_of(share(low, groups), [none], 0, error=False) is None
     assert of_groups(none, 0, error=False) is None

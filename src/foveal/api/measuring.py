@@ -57,10 +57,11 @@ def evaluate(
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
-        RecipeError: such an operating point has no meaning for the task or its labels.
-        RunError: training has not finished, or the images have changed since.
+        RecipeError: such an operating point has no meaning for the task or its labels; or the net is a module, which
+            cannot be trained once more.
+        RunError: training has not finished, or the images have changed since; or no random split can be compared.
     """
-    from foveal.api.claiming import random_split_of, refuse_random
+    from foveal.api.claiming import begin_random_split, random_split_of, refuse_random
 
     wish = wish_of(at, coverage, risk)
     with extra("train"):
@@ -74,6 +75,8 @@ def evaluate(
     refuse_random(run)
     record, dataset = task_and_data(run, progress)
     check_wish(wish, record, dataset)
+    if random_split:
+        begin_random_split(run, progress)  # or say why not, before a look is counted
     device = choose_device()
     network = trained_network(run, record, device, net)
     array = pixels(dataset, record.reader, run.recipe.input, progress=progress)

@@ -126,10 +126,18 @@ def _resampled(parts: Sequence[Answered], places: Sequence[np.ndarray], seed: in
     count = max(int(place.max()) for place in places) + 1
     step = max(1, CELLS // max(map(len, places)))
     return [
-        np.stack([one.under(weights[place, start : start + step]) for one, place in zip(parts, places)])
+        np.stack([_under(one, weights[place, start : start + step]) for one, place in zip(parts, places)])
         for weights in resampled(count, seed, RESAMPLES * count)
         for start in range(0, weights.shape[1], step)
     ]
+
+
+def _under(one: Answered, weights: np.ndarray) -> np.ndarray:
+    """(R,) scores; NaN where none of the images was drawn, as happens to a test of few groups."""
+    there, scores = weights.any(axis=0), np.full(weights.shape[1], np.nan)
+    if there.any():
+        scores[there] = one.under(weights[:, there])
+    return scores
 
 
 def _score(value: float, drawn: np.ndarray, groups: int, images: int, error: bool) -> Score:
