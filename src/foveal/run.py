@@ -11,6 +11,8 @@ settled.json        what was chosen on the validation images when training was o
 weights.safetensors the trained network; there when training has finished
 looks.jsonl         one line for every time the test split was looked at
 report/             report.json, report.html and README.md, a model card
+random-split/       the same recipe on a random division of the same images, where that was asked for: a run, but
+                    never one to quote
 """
 
 import json

@@ -418,6 +418,8 @@ class Task:
         strides: of the feature maps that the head takes, rising; empty: it takes features of the whole image.
         ready: raises MissingExtra where a package is not installed that measuring will need.
         ladder: whether minutes may choose the net: the ladder's nets end in features of the whole image.
+        recall: the targets of other images (N, …), and how many labels there are, to raw outputs (N, …) that say just
+            that; None where a target cannot be said of another image.
         pipeline: what the Hugging Face hub calls such a task; empty where it has no name for it.
         suspicion: finds targets that look wrong; None where that has no meaning yet.
     """
@@ -436,6 +438,7 @@ class Task:
     strides: tuple[int, ...] = ()
     ladder: bool = True
     ready: Callable[[], object] = tuple
+    recall: Callable[[np.ndarray, int], np.ndarray] | None = None
     pipeline: str = ""
     suspicion: Suspicion | None = None
 

@@ -56,6 +56,12 @@ def test_faces_with_comments_in_their_headers(real_data: Path) -> None:
     assert dataset.channels == 1
 
 
+def test_an_x_ray_that_is_there_under_two_names(real_data: Path) -> None:
+    dataset = look(real_data / "chest_xray3.zip", TASK)
+    pairs = [{Path(dataset.files[row]).stem for row in pair} for pair in dataset.twins.pairs.tolist()]
+    assert {"00002658_001", "00002658_002"} in pairs, "number 2658 of the NIH's, twice"
+
+
 def test_ages_in_the_names_of_files(real_data: Path) -> None:
     """Five names that do not follow the others, thirteen groups of the same picture, some of which disagree on it."""
     reading = Reading(pattern=r"^(?P<age>[0-9]+)_[01]_[0-4]_[0-9]+\.")

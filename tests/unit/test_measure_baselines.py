@@ -12,8 +12,17 @@ from sklearn.preprocessing import StandardScaler
 
 from foveal.answers.label import softmax
 from foveal.measure import baselines
-from foveal.measure.baselines import BASELINES, baseline_outputs, shrink, stratified
+from foveal.measure.baselines import (
+    BASELINES,
+    baseline_outputs,
+    label_set_baselines,
+    shrink,
+    stratified,
+    value_baselines,
+)
+from foveal.measure.colours import colours
 from foveal.measure.logistic import fit_logistic, logits_of
+from foveal.measure.nearest import nearest
 from foveal.measure.ridge import PENALTIES, fit_ridge, values_of
 from foveal.task import Examples
 
@@ -47,8 +56,8 @@ def test_linear_pixels_is_scikit_learns_logistic_regression(digits: tuple[Exampl
     )
     outputs = baseline_outputs(test, train, 10, seed=0)["linear_pixels"][:, kept]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000, tol=1e-8))
-    model.fit(train.pixels.reshape(len(train.targets), 64), train.targets)
-    expected = model.predict_proba(test.pixels.reshape(-1, 64))
+    model.fit(np.asarray(train.pixels).reshape(len(train.targets), 64), train.targets)
+    expected = model.predict_proba(np.asarray(test.pixels).reshape(-1, 64))
     np.testing.assert_allclose(softmax(outputs), expected, atol=2e-4)
     assert np.isneginf(baseline_outputs(test, train, 11, seed=0)["linear_pixels"][:, 10]).all()
 
@@ -79,7 +88,7 @@ def test_labels_that_say_nothing_of_the_images_give_no_warning() -> None:
     rng = np.random.default_rng(0)
     noise = examples(rng.integers(0, 256, (300, 8, 8, 3), dtype=np.uint8), rng.integers(0, 5, 300))
     names = set(baseline_outputs(noise, noise, 5, seed=0))
-    assert names == {"majority", "linear_pixels"}
+    assert names == {"majority", "colour_histogram", "nearest_pixels", "linear_pixels"}
     assert names < set(BASELINES)
 
 
@@ -181,3 +190,61 @@ def test_ridge_with_fewer_images_than_numbers() -> None:
     assert np.isfinite(noise).all()
     one = fit_ridge(features[:1], np.array([[3.0]]))
     assert values_of(one, features).tolist() == [[3.0]] * 20
+
+
+def test_the_nearest_is_that_of_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    known, asked = (rng.normal(size=(n, 6)).astype(np.float32) for n in (50, 31))
+    known[7] = known[3]
+    expected = ((asked[:, None] - known) ** 2).sum(axis=2).argmin(axis=1)
+    monkeypatch.setattr("foveal.measure.nearest.CHUNK", 120)
+    assert (nearest(known, asked) == expected).all()
+    assert nearest(known, known[7:8]).tolist() == [3]
+
+
+def test_colours_are_shares_of_an_even_grid() -> None:
+    image = np.zeros((1, 64, 50, 3), np.uint8)
+    image[:, 32:] = (255, 130, 70)  # levels 3, 2 and 1
+    image[:, 1::2] = 99  # no row of the grid
+    shares = colours(image)
+    assert shares.shape == (1, 64)
+    assert shares[0, [0, 3 << 4 | 2 << 2 | 1]].tolist() == [0.5, 0.5]
+    gray = np.array([[[0], [15]], [[16], [255]]], np.uint8)[None]
+    assert np.flatnonzero(colours(gray)[0]).tolist() == [0, 1, 15]
+    assert colours(gray)[0, 0] == 0.5
+
+
+def test_each_baseline_sees_what_it_is_about() -> None:
+    """Labels that only colours tell wherever they are, and images that are in train, too."""
+    rng = np.random.default_rng(0)
+    pixels = np.where(rng.random((400, 12, 12, 1)) < 0.5, 40, 200).astype(np.uint8)  # the same mean everywhere
+    plain = rng.random(400) < 0.5
+    pixels[plain] = np.where(rng.random((400, 12, 12, 1)) < 0.5, 80, 160).astype(np.uint8)[plain]
+    half = examples(pixels[:200], plain[:200].astype(np.int64)), examples(pixels[200:], plain[200:].astype(np.int64))
+    right = {
+        k: (v.argmax(axis=1) == half[1].targets).mean() for k, v in baseline_outputs(half[1], half[0], 2, 0).items()
+    }
+    assert right["colour_histogram"] == 1.0
+    assert right["nearest_pixels"] < 0.75
+    chance = examples(pixels[:200], rng.integers(0, 7, 200))
+    same = baseline_outputs(chance, chance, 7, 0)
+    assert (same["nearest_pixels"].argmax(axis=1) == chance.targets).all()
+    assert (same["linear_pixels"].argmax(axis=1) == chance.targets).mean() < 0.95
+
+
+def test_the_nearest_image_says_several_labels_and_values() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    flags = rng.integers(0, 2, (60, 3)).astype(np.float32)
+    flags[5, 1] = np.nan
+    some = examples(pixels, flags)
+    logits, settled = label_set_baselines(some, some, ["a", "b", "c"], 0)["nearest_pixels"]
+    assert settled == {}
+    assert (np.sign(logits) == np.where(np.isnan(flags), 0, 2 * flags - 1)).all()
+    ages = examples(pixels, rng.normal(40, 9, (60, 2)).astype(np.float32))
+    found = value_baselines(ages, ages, 0)
+    assert list(found) == ["mean", "colour_histogram", "nearest_pixels", "ridge_pixels"]
+    np.testing.assert_array_equal(found["nearest_pixels"], ages.targets)
+    bright = examples(pixels, pixels.mean(axis=(1, 2)).astype(np.float32))
+    off = {name: np.abs(said - bright.targets).mean() for name, said in value_baselines(bright, bright, 0).items()}
+    assert off["colour_histogram"] < 0.25 * off["mean"]

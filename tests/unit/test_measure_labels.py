@@ -143,7 +143,7 @@ def test_baselines_have_the_thresholds_that_serve_them() -> None:
         for rows in (np.arange(200), np.arange(200, 400))
     )
     got = measure_label_sets(rng.normal(size=(200, 4)), test, train, list("abcd"), 0)
-    assert list(got.baselines) == ["prevalence", "linear_pixels"]
+    assert list(got.baselines) == ["prevalence", "colour_histogram", "nearest_pixels", "linear_pixels"]
     always = got.baselines["prevalence"]
     assert always["macro_auroc"].value == 0.5
     shares = np.nanmean(test.targets, axis=0)

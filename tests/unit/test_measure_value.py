@@ -95,7 +95,7 @@ def test_baselines() -> None:
     truth = pixels.mean(axis=(1, 2)) + rng.normal(0, 1, (300, 1))
     train, test = (Examples([str(k) for k in range(150)], *(a[rows] for a in (pixels, truth))) for rows in HALVES)
     got = measure_values(test.targets + 50, test, train, ["brightness"], 0)
-    assert list(got.baselines) == ["mean", "ridge_pixels"]
+    assert list(got.baselines) == ["mean", "colour_histogram", "nearest_pixels", "ridge_pixels"]
     expected = np.abs(test.targets - train.targets.mean()).mean()
     assert got.baselines["mean"]["mae"].value == pytest.approx(expected)
     assert got.baselines["ridge_pixels"]["mae"].value < 1.2

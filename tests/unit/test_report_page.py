@@ -103,9 +103,8 @@ def make(
     said = np.where(rng.random(n) < right, truth, rng.integers(0, len(names), n))
     pixels = rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
     files = [f"test/{names[k]}/{i}.png" for i, k in enumerate(truth)]
-    measurement = measure_labels(
-        np.eye(len(names))[said] * 4, Examples(files, pixels, truth), Examples(files, pixels, truth), names, seed=0
-    )
+    test, train = (Examples(files, some, truth) for some in (pixels, pixels[::-1]))
+    measurement = measure_labels(np.eye(len(names))[said] * 4, test, train, names, seed=0)
     data = {
         "source": "a/folder/flowers",
         "images": 2 * n,
@@ -191,7 +190,7 @@ def test_cautions(tmp_path: Path) -> None:
     _, page = written(tmp_path, ["cat", "dog", "mouse"], 20, right=0.2, looks=4)
     assert "Only 20 test images" in page.said
     assert "looked at 4 times" in page.said
-    assert "The interval overlaps that of the baseline “majority”" in page.said
+    assert "The interval overlaps those of the baselines “majority”, “colour histogram”, “nearest" in page.said
 
 
 def test_a_baseline_that_is_better_is_named(tmp_path: Path) -> None:
@@ -440,9 +439,9 @@ def of_values(names: list[str], *, error: float = 4.0, settled: dict[str, Any] |
     settled = SETTLED if settled is None else settled
     truth = rng.normal(30, 10, (200, len(names))).astype(np.float32)
     pixels = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
-    examples = Examples([f"{i}.png" for i in range(200)], pixels, truth)
+    test, train = (Examples([f"{i}.png" for i in range(200)], some, truth) for some in (pixels, pixels[::-1]))
     outputs = truth + rng.normal(0, error, truth.shape).astype(np.float32)
-    measurement = measure_values(outputs, examples, examples, names, 0, settled)
+    measurement = measure_values(outputs, test, train, names, 0, settled)
     rows = [
         {"epoch": e, "learning_rate": 0.1, "train_loss": 1 / e, "train_mae": 40 / e, "seconds": e}
         | {"validation_loss": 1 / e, "validation_mae": 41 / e}
@@ -491,10 +490,10 @@ def test_the_axis_of_errors_begins_at_0_and_holds_all_bars(tmp_path: Path) -> No
 
 def test_cautions_about_values(tmp_path: Path) -> None:
     worse = page_of(of_values(["age"], error=30.0), tmp_path).said
-    assert "The baseline “mean” does better than the network." in worse
+    assert "The baselines “mean”, “colour histogram”, “nearest pixels” and “ridge pixels” do" in worse
     assert "The intervals around the answers were made to hold 90% of the true values. On the test images" in worse
     near = page_of(of_values(["age"], error=9.0), tmp_path).said
-    assert "The interval overlaps that of the baseline “mean”" in near
+    assert "The interval overlaps those of the baselines “mean”, “colour histogram” and “ridge pixels”" in near
     without = page_of(of_values(["age"], settled={}), tmp_path)
     assert "The band is" not in without.said
     assert "± " not in without.said
@@ -591,7 +590,7 @@ def test_a_baseline_as_good_as_the_boxes_is_told(tmp_path: Path) -> None:
     _, page = of_boxes(["cat", "dog"], tmp_path)
     assert "The interval overlaps that of the baseline “mean boxes”" in page.said
     _, page = of_boxes(["cat", "dog"], tmp_path, shift=40.0)
-    assert "The baseline “mean boxes” does better than the network." in page.said
+    assert "The baselines “mean box” and “mean boxes” do better than the network." in page.said
 
 
 def test_boxes_that_are_never_shown(tmp_path: Path) -> None:

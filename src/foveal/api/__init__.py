@@ -5,6 +5,7 @@ Looking at images does not need torch; what trains, evaluates or predicts import
 
 from foveal.api.answering import load, predict
 from foveal.api.checking import LabelCheck, check_labels, check_shortcuts
+from foveal.api.claiming import begin_random_split
 from foveal.api.comparing import compare
 from foveal.api.continuing import BeforeAfter, before_after
 from foveal.api.curving import begin_curve, curve, is_curve, resume_curve
@@ -21,6 +22,7 @@ __all__ = [
     "LabelCheck",
     "before_after",
     "begin_curve",
+    "begin_random_split",
     "begin_repeats",
     "check_labels",
     "check_shortcuts",

@@ -63,6 +63,7 @@ def evaluate(
     risk: float | None = None,
     cost: str | Sequence[str] = (),
     robustness: bool = False,
+    random_split: bool = False,
 ) -> "Report":
     """Measure a finished run on its test split, count the look, and write report.json and report.html.
 
@@ -72,20 +73,29 @@ def evaluate(
             away.
         robustness: measure, too, what images that are worse (blurred, noisy, turned, …) or shifted do to the first
             score: the network answers some fifty times for up to 1,000 test images.
+        random_split: train the same recipe once more, on a random division of the same images, in `random-split` inside
+            of the run, and say what that would have claimed. Killed, the next call goes on with it. A report has it
+            from then on.
         on_report: is shown the report as soon as report.json is written; drawing report.html comes after.
 
     Raises:
-        RecipeError: such an operating point has no meaning for the task or its labels.
-        RunError: training has not finished, or the images have changed since.
+        RecipeError: such an operating point has no meaning for the task or its labels; or the net is a module, which
+            cannot be trained once more.
+        RunError: training has not finished, or the images have changed since; or no random split can be compared.
     """
+    from foveal.api.claiming import begin_random_split, random_split_of, refuse_random
+
     wish = wish_of(at, coverage, risk, cost)
     with extra("train"):
         from foveal.data import summary
         from foveal.report import build_report
 
     run = Run.open(run)
+    refuse_random(run)
     task, dataset = task_and_data(run, progress)
     check_wish(wish, task, dataset)
+    if random_split:
+        begin_random_split(run, progress)  # or say why not, before a look is counted
     there = _opened(run, task, dataset, net, progress)
     if wish is not None:
         settle_again(run, wish, task, dataset, there.array, there.network, there.device)
@@ -108,9 +118,11 @@ def evaluate(
         all_looks=run.all_looks(),
     )
     report = build()
-    if robustness:
+    if robustness or random_split:
         report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
-        report = build(robustness=_robustness(there, outputs, test, progress))
+    claimed = random_split_of(run, task, dataset, outputs, test, learned, random_split, progress)
+    worse = _robustness(there, outputs, test, progress) if robustness else None
+    report = build(robustness=worse, random_split=claimed) if worse or claimed else report
     report.write(run.report)
     on_report(report)
     _write_pages(report, there, measurement.mistakes)

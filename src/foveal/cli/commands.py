@@ -64,6 +64,9 @@ REPEATS = Annotated[int | None, option("--repeats", "N", REPEATS_HELP, min=2)]
 ROBUSTNESS_HELP = (
     "Measure, too, what images that are blurred, noisy, turned, hidden in part or shifted do to the first score."
 )
+RANDOM_SPLIT_HELP = (
+    "Train the same recipe once more, on a random division of the same images, and say what that would have claimed."
+)
 BOXES = "Boxes"
 DRAW_HELP = "Draw the boxes into copies of the images, in this folder."
 WRITE_HELP = "Write the boxes as annotations, into this folder; or into one file, NAME.json or NAME.jsonl."
@@ -242,6 +245,7 @@ def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_js
         "foveal evaluate runs/photos-1 --coverage 0.8",
         "foveal evaluate runs/xrays-1 --cost PNEUMONIA:NORMAL=10 --cost abstain=0.3",
         "foveal evaluate runs/photos-1 --robustness",
+        "foveal evaluate runs/xrays-1 --random-split",
     )
 )
 def evaluate(
@@ -251,15 +255,19 @@ def evaluate(
     risk: RISK = None,
     cost: COST = None,
     robustness: Annotated[bool, option("--robustness", None, ROBUSTNESS_HELP)] = False,
+    random_split: Annotated[bool, option("--random-split", None, RANDOM_SPLIT_HELP)] = False,
     as_json: JSON = False,
 ) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     from foveal.api import evaluate
     from foveal.cli import show
+    from foveal.cli.several import train_on_random_split
     from foveal.cli.show_robustness import robustness as show_robustness
 
     wish = {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
-    measure = partial(evaluate, **wish, robustness=robustness)
+    if random_split:
+        train_on_random_split(run)
+    measure = partial(evaluate, **wish, robustness=robustness, random_split=random_split)
     report = _measured(measure, run, f"evaluating {run}", as_json)
     if report.robustness and not as_json:
         show_robustness(report.robustness)

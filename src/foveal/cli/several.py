@@ -14,13 +14,14 @@ from foveal.cli.loading import uncollected
 from foveal.cli.show_training import training
 from foveal.events import Event
 from foveal.report import named, number
+from foveal.run import Run
 from foveal.series import Series
 
 if TYPE_CHECKING:
     from foveal.report.compared import ComparedScore, Comparison, Repeats
     from foveal.report.learning_curve import LearningCurve
 
-__all__ = ["comparison", "go_on_with_curve", "learning_curve", "repeats", "train_series"]
+__all__ = ["comparison", "go_on_with_curve", "learning_curve", "repeats", "train_on_random_split", "train_series"]
 
 INTERRUPTED = 130
 IMAGES_SHOWN = 10  # each way
@@ -49,6 +50,20 @@ def train_series(series: Series, every: Iterator[Iterator[Event]], as_json: bool
     with show.working("measuring on the test images") as progress:
         found = repeats_of(series, progress=progress)
     show.json_object({"series": str(series.path), "repeats": found.as_dict()}) if as_json else repeats(found)
+
+
+def train_on_random_split(run: Path) -> None:
+    """Show the training of a run's recipe on a random division of its images, unless it is finished; Ctrl-C stops
+    between two steps."""
+    from foveal.api import begin_random_split, resuming
+
+    with uncollected(), show.working(f"dividing the images of {run} at random") as progress:
+        other = begin_random_split(Run.open(run), progress)
+        events = None if other.finished else resuming(other, progress=progress)
+    if events is not None:
+        show.err.print("training on a random split", style="bold")
+        if training(events, f"foveal evaluate {shlex.quote(str(run))} --random-split") is None:
+            raise typer.Exit(INTERRUPTED)
 
 
 def repeats(found: "Repeats") -> None:

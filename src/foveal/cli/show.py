@@ -189,6 +189,9 @@ def scores(report: Report) -> None:
         twins = f"{apart.left_out:,} test {have} a twin among those it learned from"
         out.print(f"{twins}; without {them}: {', '.join(shown)}", soft_wrap=True)
         out.print()
+    for text in report.random_split.words if report.random_split else []:
+        out.print(escape(text), soft_wrap=True)
+        out.print()
     forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
     form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
     out.print(forms[form])

@@ -20,10 +20,13 @@ from foveal.run import Run
 __all__ = ["following", "training"]
 
 
-def training(events: Iterator[Event]) -> Path | None:
+def training(events: Iterator[Event], go_on: str = "") -> Path | None:
     """Show a training as it goes. Returns the run's folder, or None when it was stopped with Ctrl-C.
 
     The first Ctrl-C (or SIGTERM) stops after the step in hand, with everything saved; a second one stops at once.
+
+    Args:
+        go_on: the command that goes on with it; `foveal resume` when left out.
     """
     started = next(events)
     assert isinstance(started, Started)
@@ -52,7 +55,8 @@ def training(events: Iterator[Event]) -> Path | None:
     if stop:
         path = escape(shlex.quote(str(started.run)))
         program = "foveal" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun … -m foveal"
-        err.print(f"Stopped, with everything saved. Go on with: [bold]{program} resume {path}[/]", soft_wrap=True)
+        command = escape(go_on) or f"{program} resume {path}"
+        err.print(f"Stopped, with everything saved. Go on with: [bold]{command}[/]", soft_wrap=True)
         return None
     return started.run
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from foveal.errors import RunError, SplitError
 from foveal.files import write_atomic
 from foveal.types import SPLITS, Dataset
 
-__all__ = ["divide", "read_split", "stored_splits", "write_split"]
+__all__ = ["divide", "divide_at_random", "read_split", "stored_splits", "write_split"]
 
 COLUMNS = ("file", "target", "split")
 OLD_COLUMNS = ("file", "label", "split")
@@ -66,6 +66,18 @@ def divide(
     divided = dataset.with_splits(splits)
     _check_result(divided)
     return divided
+
+
+def divide_at_random(dataset: Dataset, seed: int) -> Dataset:
+    """Another division into splits of the same sizes, to one image: stratified and seeded, whatever belongs together
+    and whatever the source says."""
+    counts = {name: len(dataset.rows(name)) for name in SPLITS}
+    left = len(dataset) - counts["test"]
+    alone = replace(
+        dataset, groups=np.arange(len(dataset)), splits=np.full_like(dataset.splits, ""), given=(), findings=()
+    )
+    test, validation = counts["test"] / len(dataset), counts["validation"] / left
+    return dataset.with_splits(divide(alone, validation=validation, test=test, seed=seed).splits)
 
 
 def write_split(dataset: Dataset, path: Path) -> None:

@@ -43,6 +43,7 @@ def model_card(report: Report, *, pipeline: str = "", weights: Mapping[str, Any]
         _scores(report),
         _labels(report),
         _listed("How it decides", [_plain(text) for text in words_on_deciding(report)]),
+        _listed("What a random split would have claimed", report.random_split.words if report.random_split else []),
         _listed("Before you quote this", cautions(report)),
         _data(report),
         _training(report, weights),

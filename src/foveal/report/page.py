@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from foveal.report.plots import (
     thumbnail_uri,
     ticks,
 )
+from foveal.report.random_split import random_split_rows
 from foveal.report.robustness import robustness_panels
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, printable
 from foveal.report.schema_part import ReportScore
@@ -46,6 +47,7 @@ CURVES_SHOWN = 12  # precision over recall
 VALUES_NAMED = 3
 SHORT_NAME = 3
 SMALL_SIDE = 64
+MUCH_WIDER = 1.25
 SHARES = ("accuracy", "top5_accuracy")
 PLOTTED = ("ap", "f1", "r2")  # the scores of a label that are drawn, the first that there is; 1 is the best
 
@@ -84,7 +86,9 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         deciding=words_on_deciding(report),
         cautions=cautions(report),
         rivals=_rivals(report),
-        axis=_axis(report),
+        axis=_axis(report, _rivals(report)),
+        divisions=(divisions := random_split_rows(report)),
+        divisions_axis=_axis(report, divisions),
         curves=_curves(report),
         confusion=_confusion(report.confusion) if report.confusion and report.scores else None,
         scatters=[scatter_svg(p.name, p.truth, p.predicted, p.half_width) for p in report.points[:VALUES_SHOWN]],
@@ -141,7 +145,7 @@ def cautions(report: Report) -> list[str]:
     name = report.headline[0]
     score = report.scores[name]
     rivals = {other: row[name] for other, row in report.baselines.items() if name in row}
-    found = [text for other, its in rivals.items() if (text := _against(score, its, other, name))]
+    found = _against(score, rivals, name)
     if score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
         found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
@@ -169,6 +173,7 @@ def cautions(report: Report) -> list[str]:
             f"{many} what an image that the network learned from shows, too: the same, or a copy that was cropped, "
             f"resized or mirrored. Without {them}: {told} {text} instead of {number(score.value, name)}."
         )
+    found += _of_groups(report, score)
     coverage, level = report.scores.get("coverage"), report.settled.get("level")
     if coverage and level and coverage.high < level:
         found.append(
@@ -178,20 +183,41 @@ def cautions(report: Report) -> list[str]:
     return [*found, *trust_cautions(report)]
 
 
-def _against(score: ReportScore, other: ReportScore, name: str, of: str) -> str | None:
+def _of_groups(report: Report, score: ReportScore) -> list[str]:
+    """That images of one group are right or wrong together, where it makes the interval much wider."""
+    found = report.random_split
+    if found is None or found.own.high - found.own.low < MUCH_WIDER * (score.high - score.low):
+        return []
+    low, high = (number(end, found.score) for end in (found.own.low, found.own.high))
+    what = f"a {named(found.kind)}" if found.kind else "a group"
+    return [
+        f"Images of {what} are right or wrong together, and the interval counts each for itself. With whole groups "
+        f"drawn again it is [{low}, {high}]."
+    ]
+
+
+def _against(score: ReportScore, rivals: Mapping[str, ReportScore], of: str) -> list[str]:
     """
     Args:
-        name: of the baseline.
+        rivals: name of a baseline to its score.
         of: name of the score.
     """
-    if _beats(score, other, of):
-        return None
-    told = named(name)
-    if _beats(other, score, of):
-        return f"The baseline “{told}” does better than the network."
-    return (
-        f"The interval overlaps that of the baseline “{told}”: how much better the network is, if at all, is uncertain."
-    )
+    better = [other for other, its in rivals.items() if _beats(its, score, of)]
+    near = [other for other, its in rivals.items() if other not in better and not _beats(score, its, of)]
+    found = []
+    if better:
+        they, do = ("The baselines", "do") if len(better) > 1 else ("The baseline", "does")
+        found.append(f"{they} {_quoted(better)} {do} better than the network.")
+    if near:
+        those = "those of the baselines" if len(near) > 1 else "that of the baseline"
+        text = f"The interval overlaps {those} {_quoted(near)}"
+        found.append(f"{text}: how much better the network is, if at all, is uncertain.")
+    return found
+
+
+def _quoted(names: Sequence[str]) -> str:
+    *first, last = (f"“{named(name)}”" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _beats(one: ReportScore, other: ReportScore, name: str) -> bool:
@@ -211,13 +237,13 @@ def _rivals(report: Report) -> list[dict[str, Any]]:
     return rows
 
 
-def _axis(report: Report) -> dict[str, Any]:
-    """Where the plot of the rivals ends, the numbers at its axis, and on which side of it the better ones are. Errors
-    begin at 0, too, and have no largest."""
+def _axis(report: Report, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where a plot of the first score ends, the numbers at its axis, and on which side of it the better ones are.
+    Errors begin at 0, too, and have no largest."""
     name = report.headline[0] if report.headline else ""
-    if name not in ERRORS:
+    if name not in ERRORS or not rows:
         return {"end": 1, "marks": ("0", "0.5", "1"), "better": "right"}
-    end = ticks(0, max(row["score"].high for row in _rivals(report)))[-1]
+    end = ticks(0, max(row["score"].high for row in rows))[-1]
     return {"end": end, "marks": tuple(f"{mark:.4g}" for mark in (0, end / 2, end)), "better": "left"}
 
 

@@ -30,6 +30,7 @@ from foveal.report.schema import (
     ReportWithoutTwins,
 )
 from foveal.report.schema_part import ReportScore
+from foveal.report.schema_random_split import ReportClaim, ReportRandomSplit
 from foveal.report.schema_robustness import ReportCorruption, ReportLevel, ReportRobustness
 from foveal.report.schema_trust import (
     ReportBin,
@@ -63,6 +64,8 @@ PARTS = (
     ReportCorruption,
     ReportLevel,
     ReportWithoutTwins,
+    ReportRandomSplit,
+    ReportClaim,
     ReportEpoch,
     ReportData,
 )

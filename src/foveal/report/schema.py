@@ -17,6 +17,7 @@ from foveal.looks import Looks, too_good
 from foveal.measure.robustness import Robustness
 from foveal.measured import Measurement
 from foveal.report.schema_part import Part, ReportScore
+from foveal.report.schema_random_split import ReportRandomSplit
 from foveal.report.schema_robustness import ReportRobustness
 from foveal.report.schema_trust import ReportCalibration, ReportCosts, ReportOperating, ReportSelective, ReportSlice
 from foveal.task import Task
@@ -222,6 +223,11 @@ class Report(Part):
     without_twins: ReportWithoutTwins | None = Field(
         None, description="null where no test image has a twin among the others, or none is left"
     )
+    random_split: ReportRandomSplit | None = Field(
+        None,
+        description="null where fewer than 1 in 10 images of train and test belong with others and it was not asked "
+        "for",
+    )
     looks: int = Field(description="how often the test split of this run has been looked at, this time included")
     all_looks: ReportLooks | None = Field(
         None, description="looks at test images of this set by all runs; null where that is not known"
@@ -276,6 +282,7 @@ def build_report(
     all_looks: Looks | None = None,
     robustness: Robustness | None = None,
     without_twins: Mapping[str, Any] | None = None,
+    random_split: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -285,7 +292,7 @@ def build_report(
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
         all_looks: at test images of the same set, by all runs.
-        without_twins: as in the report.
+        without_twins, random_split: as in the report.
     """
     findings: Counter[str] = Counter()
     for finding in data["findings"]:
@@ -297,6 +304,7 @@ def build_report(
         "robustness": asdict(robustness) if robustness else None,
         "settled": dict(settled),
         "without_twins": without_twins,
+        "random_split": random_split,
         "looks": looks,
         "all_looks": _all_looks(all_looks, task, measurement),
         "history": list(history),

@@ -55,6 +55,12 @@ def _suspected(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspe
     return suspected_labels(kept, dataset, seed)
 
 
+def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
+    from foveal.measure.nearest import said_label
+
+    return said_label(targets, labels)
+
+
 CLASSIFICATION = Task(
     name="classification",
     summary="one label an image",
@@ -66,6 +72,7 @@ CLASSIFICATION = Task(
     kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("accuracy", "top5_accuracy", "macro_f1"),
+    recall=_recall,
     pipeline="image-classification",
     suspicion=Suspicion("labels", _kept, _suspected),
 )

@@ -42,6 +42,12 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_label_sets(outputs, test, labels, settled)
 
 
+def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
+    from foveal.measure.nearest import said_labels
+
+    return said_labels(targets)
+
+
 MULTILABEL = Task(
     name="multilabel",
     summary="several labels at once",
@@ -53,5 +59,6 @@ MULTILABEL = Task(
     kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("map", "macro_auroc", "macro_f1"),
+    recall=_recall,
     pipeline="image-classification",
 )

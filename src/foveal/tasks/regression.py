@@ -42,6 +42,12 @@ def _rate(outputs: np.ndarray, test: Examples, labels: Sequence[str], settled: M
     return rate_values(outputs, test, labels, settled)
 
 
+def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
+    from foveal.measure.nearest import said_values
+
+    return said_values(targets)
+
+
 REGRESSION = Task(
     name="regression",
     summary="one value an image, or several",
@@ -53,4 +59,5 @@ REGRESSION = Task(
     kept_together="exact and near-duplicates, and named groups",
     recipe="default",
     headline=("mae", "rmse", "r2"),
+    recall=_recall,
 )

@@ -8,6 +8,8 @@ from foveal.data.sources.cifar import CIFAR, open_cifar
 from foveal.data.sources.digits import open_digits
 from foveal.data.sources.folder import open_folder
 from foveal.data.sources.hub import HUB, open_hub
+from foveal.data.sources.npz import SUFFIX as ARRAYS
+from foveal.data.sources.npz import open_npz
 from foveal.data.sources.reading import AS_FOUND, refuse
 from foveal.data.sources.table import SPREADSHEETS, TABLES, open_table
 from foveal.errors import SourceError
@@ -50,8 +52,8 @@ def open_source(spec: str | Path | Source, reading: Reading = AS_FOUND, *, progr
     except (OSError, ValueError) as error:  # a name too long, one with a null character, a folder one may not list
         raise SourceError(f"{str(spec)!r} cannot be opened: {error}.") from error
     raise SourceError(
-        f"Expected a folder of class folders, a .zip or .tar of one, a table ({', '.join(TABLES)}), hf:OWNER/NAME, or "
-        f"one of {', '.join(BUILT_IN)}; found nothing called {str(spec)!r}.",
+        f"Expected a folder of class folders, a .zip or .tar of one, a table ({', '.join(TABLES)}), arrays ({ARRAYS}), "
+        f"hf:OWNER/NAME, or one of {', '.join(BUILT_IN)}; found nothing called {str(spec)!r}.",
         remedy=_suggestion(path, siblings),
     )
 
@@ -62,6 +64,8 @@ def _open_file(path: Path, reading: Reading) -> Source:
         raise SourceError(
             f"Expected a table as text, found the spreadsheet {path}.", remedy="Save it as CSV, in UTF-8."
         )
+    if suffix == ARRAYS:
+        return open_npz(path, reading)
     return open_table(path, reading) if suffix in TABLES else open_archive(path, reading)
 
 
