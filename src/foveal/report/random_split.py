@@ -5,6 +5,7 @@ from typing import Any
 
 from foveal.measure import ERRORS
 from foveal.report.schema import Report
+from foveal.report.schema_part import ReportScore
 from foveal.report.schema_random_split import ReportClaim
 from foveal.report.words import named, number
 
