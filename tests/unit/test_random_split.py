@@ -23,12 +23,13 @@ from foveal.events import Step
 from foveal.measure import random_split as module
 from foveal.measure.intervals import wilson
 from foveal.measure.random_split import Answered, claim_of, of_groups, recalled, together
+from foveal.measured import Score
 from foveal.report import Report
 from foveal.report.random_split import told_random_split
 from foveal.run import Run
 from foveal.task import Examples
 from foveal.tasks import named_task
-from foveal.types import SPLITS, Reading, Score
+from foveal.types import SPLITS, Reading
 
 VIDEOS, FRAMES, SIDE = 60, 5, 16
 
