@@ -287,7 +287,10 @@ class _Inside:
         for group in self.groups:
             number = keys.index(group.parts[0].key)
             before = seen.layers[number - 1] if number else None
-            layer, channel = layer_of_image(self.network, seen, group, before, self.activity, self.own_scale)
+            whole = len(self.groups) <= FEW_LAYERS or group in self._asked or group.work.kind != "convolution"
+            layer, channel = layer_of_image(
+                self.network, seen, group, before, self.activity, own=self.own_scale, whole=whole
+            )
             if self.samples and channel is not None and group in self._asked:
                 layer = replace(layer, liked=liked(self.network, self._part(group), self.samples, [channel]))
             layers.append(layer)

@@ -113,13 +113,16 @@ def layer_of_image(
     group: Group,
     before: "LayerAtWork | None",
     activity: "Activity | None",
+    *,
     own: bool,
+    whole: bool,
 ) -> tuple[ExplainedLayer, int | None]:
     """A layer at work on an image, and its channel that answered most; None where it has no numbers to compare.
 
     Args:
         before: what the layer got.
         own: each map has a colour scale of its own.
+        whole: with its receptive field and its arithmetic.
     """
     values = seen[group.last.key].values
     layer = layer_of_network(network, group, activity)
@@ -136,10 +139,10 @@ def layer_of_image(
                 f"What pooling got as map {channel}: the numbers that won and were passed on; the others faded.",
             )
         )
-    if values.ndim == 3 and values.shape[1:] != (1, 1):
+    if whole and values.ndim == 3 and values.shape[1:] != (1, 1):
         pictures.append(_field(network, seen, group, peak))
     position = tuple(int(one) for one in peak)
-    return replace(layer, pictures=pictures, sums=_sums(network, seen, group, position)), channel
+    return replace(layer, pictures=pictures, sums=_sums(network, seen, group, position) if whole else ()), channel
 
 
 def layer_of_network(network: "Network", group: Group, activity: "Activity | None") -> ExplainedLayer:

@@ -25,7 +25,16 @@ from foveal.nets.specs import BlurPool, Conv, Dense, Flatten, GlobalAvgPool, Glo
 from foveal.nets.walk import Step
 from foveal.nets.windows import Shape, Window
 
-__all__ = ["Box", "EffectiveField", "ReceptiveField", "box_of", "effective_field", "outermost", "receptive_field"]
+__all__ = [
+    "Box",
+    "EffectiveField",
+    "ReceptiveField",
+    "box_of",
+    "effective_field",
+    "outermost",
+    "receptive_field",
+    "receptive_fields",
+]
 
 SHARE = 0.95
 RESAMPLES = 200
@@ -139,17 +148,28 @@ def receptive_field(
     Raises:
         NetError: there is no such layer or unit.
     """
+    return receptive_fields(network, layer, shape, [(row, column)])[0]
+
+
+def receptive_fields(
+    network: Network, layer: str | Target, shape: tuple[int, int, int], units: Sequence[tuple[int | None, int | None]]
+) -> list[ReceptiveField]:
+    """As `receptive_field`, of several units of a layer, each its row and column."""
     target = find_target(network, layer)
     steps = _way(outermost(network), target.step) if target.step else []
     if steps and steps[0].before == shape and not any(isinstance(step.layer, Backbone) for step in steps):
-        after = steps[-1].after
-        at = _unit(target.name, after, row, column)
-        mask = np.ones((1, 1), bool)
-        if len(after) == 3:
-            mask = np.zeros(after[1:], bool)
-            mask[at] = True
-        return ReceptiveField(target.name, after, *at, reduce(_before, reversed(steps), mask))
-    return _by_gradient(network, target, shape, row, column)
+        return [_by_windows(target.name, steps, row, column) for row, column in units]
+    return _by_gradient(network, target, shape, units)
+
+
+def _by_windows(name: str, steps: Sequence[Step], row: int | None, column: int | None) -> ReceptiveField:
+    after = steps[-1].after
+    at = _unit(name, after, row, column)
+    mask = np.ones((1, 1), bool)
+    if len(after) == 3:
+        mask = np.zeros(after[1:], bool)
+        mask[at] = True
+    return ReceptiveField(name, after, *at, reduce(_before, reversed(steps), mask))
 
 
 def effective_field(
@@ -298,16 +318,18 @@ def _blurred_back(mask: np.ndarray, layer: BlurPool, size: tuple[int, int]) -> n
 
 
 def _by_gradient(
-    network: Network, target: Target, shape: tuple[int, int, int], row: int | None, column: int | None
-) -> ReceptiveField:
+    network: Network, target: Target, shape: tuple[int, int, int], units: Sequence[tuple[int | None, int | None]]
+) -> list[ReceptiveField]:
     twin, image = positive_copy(network.body), positive_image(shape)
     with Linearised():
         (output,) = reach(twin, target.within(twin), image)
-    found = tuple(output.shape)
-    at = _unit(target.name, found, row, column)
-    unit = output.reshape(len(output), *_map(found))[:, at[0], at[1]]
-    (gradient,) = torch.autograd.grad(unit.sum(), image)
-    return ReceptiveField(target.name, found, *at, (gradient[0] != 0).any(dim=0).numpy())
+    found, fields = tuple(output.shape), []
+    maps = output.reshape(len(output), *_map(found))
+    for row, column in units:
+        at = _unit(target.name, found, row, column)
+        (gradient,) = torch.autograd.grad(maps[:, at[0], at[1]].sum(), image, retain_graph=True)
+        fields.append(ReceptiveField(target.name, found, *at, (gradient[0] != 0).any(dim=0).numpy()))
+    return fields
 
 
 def _gradients(

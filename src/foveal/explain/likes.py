@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.errors import NetError
-from foveal.explain.field import Box, receptive_field
+from foveal.explain.field import Box, receptive_fields
 from foveal.explain.target import Target, device_of, find_target, linear_of, reach
 from foveal.nets.layers import Network
 
@@ -120,8 +120,7 @@ class _Best:
 
     def __init__(self, network: Network, target: Target, channels: Sequence[int], top: int) -> None:
         self.network, self.target, self.channels, self.top = network, target, channels, top
-        self.found: list[list[Excited]] = [[] for _ in channels]
-        self.boxes: dict[tuple[int, int], Box] = {}
+        self.found: list[list[_Seen]] = [[] for _ in channels]
         self.images, self.numbers = 0, 0
         self.sums = torch.zeros(2, len(channels), dtype=torch.double)
 
@@ -133,7 +132,7 @@ class _Best:
         exact = values.double()
         self.sums += torch.stack([exact.sum((0, 2, 3)), exact.square().sum((0, 2, 3))])
         highest, places = values.flatten(2).max(dim=2)
-        width = values.shape[3]
+        width, kept = values.shape[3], dict[int, Tensor]()  # one copy of an image that excites several channels
         for k, found in enumerate(self.found):
             order = torch.argsort(highest[:, k], descending=True, stable=True)[: self.top]
             for image in order.tolist():
@@ -141,23 +140,49 @@ class _Best:
                 if len(found) == self.top and value <= found[-1].value:
                     break
                 row, column = divmod(int(places[image, k]), width)
-                found.append(self._excited(names[image], pixels[image], value, row, column))
+                found.append(
+                    _Seen(names[image], kept.setdefault(image, pixels[image].cpu().clone()), value, row, column)
+                )
                 found.sort(key=lambda one: -one.value)
                 del found[self.top :]
 
     def likings(self) -> tuple[Liking, ...]:
         means = self.sums[0] / self.numbers
         deviations = (self.sums[1] / self.numbers - means**2).clamp(min=0).sqrt()
+        boxes = self._boxes()
         return tuple(
-            Liking(self.target.name, channel, self.images, float(mean), float(deviation), tuple(found))
+            Liking(
+                self.target.name,
+                channel,
+                self.images,
+                float(mean),
+                float(deviation),
+                tuple(seen.excited(boxes[seen.row, seen.column]) for seen in found),
+            )
             for channel, found, mean, deviation in zip(self.channels, self.found, means, deviations)
         )
 
-    def _excited(self, file: str, image: Tensor, value: float, row: int, column: int) -> Excited:
-        if (row, column) not in self.boxes:
-            channels, height, width = image.shape
-            field = receptive_field(self.network, self.target, (channels, height, width), row, column)
-            self.boxes[row, column] = field.box
-        box = self.boxes[row, column]
-        patch = image[:, box.top : box.bottom, box.left : box.right].permute(1, 2, 0).cpu().numpy().copy()
-        return Excited(file, value, row, column, box, patch)
+    def _boxes(self) -> dict[tuple[int, int], Box]:
+        """Of the receptive fields of the units that were the most excited."""
+        seen = [one for found in self.found for one in found]
+        units = list(dict.fromkeys((one.row, one.column) for one in seen))
+        if not units:
+            return {}
+        channels, height, width = seen[0].image.shape
+        fields = receptive_fields(self.network, self.target, (channels, height, width), units)
+        return {unit: field.box for unit, field in zip(units, fields)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """An image that may be among the most exciting ones: pixels (C, H, W), and the unit that was excited most."""
+
+    file: str
+    image: Tensor
+    value: float
+    row: int
+    column: int
+
+    def excited(self, box: Box) -> Excited:
+        patch = self.image[:, box.top : box.bottom, box.left : box.right].permute(1, 2, 0).numpy().copy()
+        return Excited(self.file, self.value, self.row, self.column, box, patch)

@@ -10,6 +10,7 @@ from the pixel to the number. In fp64, where 0 stays 0 and a product of some hun
 import copy
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +45,19 @@ class Linearised(TorchFunctionMode):
         return func(*args, **named)
 
 
-def positive_copy(module: nn.Module, seed: int = 0) -> nn.Module:
-    """The module on the CPU, in evaluation mode and fp64; every parameter is positive and random: where it has two
-    dimensions or more, around 1 / fan-in, otherwise around 1. Buffers stay as they are, a whitening's filters apart."""
+_COPIES: "WeakKeyDictionary[nn.Module, nn.Module]" = WeakKeyDictionary()
+
+
+def positive_copy(module: nn.Module) -> nn.Module:
+    """The module's `made_positive`, made once and kept for as long as the module is there."""
+    if module not in _COPIES:
+        _COPIES[module] = made_positive(module)
+    return _COPIES[module]
+
+
+def made_positive(module: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy of the module on the CPU, in evaluation mode and fp64; every parameter is positive and random: where it has
+    two dimensions or more, around 1 / fan-in, otherwise around 1. Buffers stay as they are, a whitening's filters apart."""
     generator = torch.Generator().manual_seed(seed)
     twin = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
     learned = [*twin.parameters(), *(part.weight for part in twin.modules() if isinstance(part, Whitening))]

@@ -49,7 +49,10 @@ def sheet_uri(maps: np.ndarray, *, own: bool = False) -> str:
 
 
 def tiles_uri(tiles: Sequence[np.ndarray]) -> str:
-    """Pictures (h, w, 3) uint8 of one size in rows, small ones enlarged by whole numbers; transparent between them."""
+    """Pictures (h, w, 3) uint8 of one size in rows, small ones enlarged by whole numbers, large ones thinned out;
+    transparent between them."""
+    step = max(1, max(tiles[0].shape[:2]) // TILE)
+    tiles = [tile[step // 2 :: step, step // 2 :: step] for tile in tiles]
     height, width = tiles[0].shape[:2]
     zoom = max(1, round(TILE / max(height, width)))
     height, width = height * zoom, width * zoom
