@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         curve,
         describe,
         evaluate,
+        export,
         load,
         look,
         plan,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         train,
         training,
     )
-    from foveal.engine.predictor import Predictor
+    from foveal.bundle import Predictor
     from foveal.errors import FovealError
     from foveal.recipe import InputContract, Recipe
     from foveal.report import Report
@@ -45,6 +46,7 @@ __all__ = [
     "curve",
     "describe",
     "evaluate",
+    "export",
     "load",
     "look",
     "plan",
@@ -61,7 +63,7 @@ _HOMES = {
     "Finding": "types",
     "FovealError": "errors",
     "InputContract": "recipe",
-    "Predictor": "engine.predictor",
+    "Predictor": "bundle",
     "Reading": "types",
     "Recipe": "recipe",
     "Report": "report",

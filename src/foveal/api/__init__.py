@@ -8,6 +8,7 @@ from foveal.api.checking import LabelCheck, check_labels, check_shortcuts
 from foveal.api.comparing import compare
 from foveal.api.continuing import BeforeAfter, before_after
 from foveal.api.curving import begin_curve, curve, is_curve, resume_curve
+from foveal.api.exporting import KINDS, export
 from foveal.api.learning import plan, resume, resuming, train, training
 from foveal.api.looking import describe, look, propose_split
 from foveal.api.measuring import evaluate, report_of
@@ -15,6 +16,7 @@ from foveal.api.repeating import begin_repeats, repeat, repeats_of, resume_repea
 from foveal.api.showing import contact_sheet
 
 __all__ = [
+    "KINDS",
     "BeforeAfter",
     "LabelCheck",
     "before_after",
@@ -27,6 +29,7 @@ __all__ = [
     "curve",
     "describe",
     "evaluate",
+    "export",
     "is_curve",
     "load",
     "look",

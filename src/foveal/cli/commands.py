@@ -12,6 +12,7 @@ from foveal.cli.loading import uncollected as _uncollected
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
+    BUNDLE,
     COVERAGE,
     DECISIONS,
     DEVICE,
@@ -40,6 +41,7 @@ from foveal.cli.options import (
     reading_of,
     settings_of,
 )
+from foveal.cli.shipping import EXPORT, export
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
 __all__ = ["app"]
@@ -361,19 +363,21 @@ def evaluate(
 
 app.command(epilog=COMPARE)(compare)
 app.command(epilog=CURVE)(curve)
+app.command(epilog=EXPORT)(export)
 
 
 @app.command(
     epilog=examples(
         "foveal predict runs/photos-1 new.jpg",
         "foveal predict runs/photos-1 inbox/ --json",
+        "foveal predict runs/photos-1/bundle new.jpg",
         "foveal predict runs/photos-1 'shots/*.png'",
         "foveal predict runs/cells-1 inbox/ --draw drawn/",
         "foveal predict runs/cells-1 inbox/ --write found/ --format yolo",
     )
 )
 def predict(
-    run: RUN,
+    run: BUNDLE,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
     device: DEVICE = None,
     draw: Annotated[

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCEPT_LICENCE",
     "AT",
+    "BUNDLE",
     "COVERAGE",
     "DECISIONS",
     "DEVICE",
@@ -76,6 +77,7 @@ SOURCE = Annotated[
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
+BUNDLE = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1, or a bundle's.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
 TASK = Annotated[
     str,
