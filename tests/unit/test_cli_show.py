@@ -11,7 +11,7 @@ from rich.console import Console
 
 import foveal
 from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
-from foveal.cli import show
+from foveal.cli import show, show_answers
 from foveal.data import summary
 from foveal.measure import measure_label_sets, measure_values
 from foveal.report import Report, build_report
@@ -109,7 +109,7 @@ def test_nothing_measured_is_said(terminal: Callable[[int], Told]) -> None:
 )
 def test_answers(terminal: Callable[[int], Told], prediction: Prediction, line: str) -> None:
     told = terminal(80)
-    show.answer(FileAnswer("1.png", prediction))
+    show_answers.answer(FileAnswer("1.png", prediction))
     assert told() == f"{line}\n"
 
 

@@ -17,7 +17,7 @@ from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
 from foveal.run import Run
 from foveal.task import Examples, PixelRows, Task
-from foveal.types import Dataset, Progress
+from foveal.types import Dataset, Progress, SplitName
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,11 +70,12 @@ def export(
     run = Run.open(run)
     place = _place(run, to, out, whole)
     with extra("train"):
-        from foveal.ship.making import MAKERS, with_whole
+        from foveal.ship.making import MAKERS
+        from foveal.ship.whole import with_whole
     subject, dataset = _subject(run, net, rounds=to == "int8", progress=progress)
     made = MAKERS[to](subject, accept)
     if whole:
-        made = with_whole(subject, made, _originals(subject, dataset))
+        made = with_whole(subject, made, dataset.source.read)
     return _written(place, run, to, subject, made)
 
 
@@ -109,8 +110,8 @@ def _subject(
     module = trained_network(run, task, device, net)
     contract = run.recipe.input
     array = pixels(dataset, task.reader, contract, progress=progress)
-    rows = _proving(dataset, contract.height * contract.width)
-    if rounds:
+    split, rows = _proving(dataset, contract.height * contract.width)
+    if rounds and split == "test":
         run.count_look("export")
     learned = _some(dataset.rows("train"), LEARNED)
     about = {
@@ -132,6 +133,7 @@ def _subject(
         labels=tuple(dataset.labels),
         settled=run.settled,
         about=about,
+        split=split,
         test=_examples(dataset, array, rows, task, run),
         groups=np.unique(dataset.groups[rows], return_inverse=True)[1],
         learned=PixelRows(array, learned),
@@ -147,25 +149,15 @@ def _examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task,
     return examples(dataset, array, rows, task, run.recipe.input)
 
 
-def _proving(dataset: Dataset, pixels: int) -> np.ndarray:
+def _proving(dataset: Dataset, pixels: int) -> tuple[SplitName, np.ndarray]:
     """Row numbers of the test images, or where there is none of others; some of them where they are too many."""
-    rows = next(
-        (rows for split in ("test", "validation", "train") if len(rows := dataset.rows(split))), np.zeros(0, int)
-    )
-    return _some(rows, max(1, min(MOST_IMAGES, MOST_PIXELS // pixels)))
+    kinds: tuple[SplitName, ...] = ("test", "validation", "train")
+    split = next((split for split in kinds if len(dataset.rows(split))), "test")
+    return split, _some(dataset.rows(split), max(1, min(MOST_IMAGES, MOST_PIXELS // pixels)))
 
 
 def _some(rows: np.ndarray, most: int) -> np.ndarray:
     return rows if len(rows) <= most else np.sort(np.random.default_rng(0).permutation(rows)[:most])
-
-
-def _originals(subject: "Subject", dataset: Dataset) -> Any:
-    """File to its decoded pixels, as the source has it."""
-
-    def read(file: str) -> np.ndarray:
-        return subject.task.reader.read(dataset.source.read(file))
-
-    return read
 
 
 def _written(place: Path, run: Run, to: str, subject: "Subject", made: "Made") -> Bundle:
@@ -216,5 +208,6 @@ def _card(run: Run, manifest: Manifest, task: Task) -> str:
         return model_card(
             Report.read(path), pipeline=task.pipeline, weights=run.info.get("weights"), use=used(manifest)
         )
-    title = f"# {manifest.source['name']}, {manifest.recipe.get('name', manifest.task)}\n"
-    return f"{title}\nIt has not been measured on test images yet: `foveal evaluate RUN`, then export again.\n\n{used(manifest)}"
+    title = f"# {manifest.source['name']}, {manifest.recipe.get('name', manifest.task)}"
+    note = "It has not been measured on test images yet: `foveal evaluate RUN`, then export again."
+    return f"{title}\n\n{note}\n\n{used(manifest)}"

@@ -68,6 +68,7 @@ class Agreement(_Record):
     """How far the export's answers are those of the network it was made of, on the run's own test images."""
 
     images: int = Field(description="that both answered")
+    split: str = Field(description="whose images: `test`; another one's where there is none")
     difference: float | None = Field(
         description="largest of a probability (boxes: and of a corner, in shares of the longer side; values: in "
         "standard deviations of that value); none where there was no image"

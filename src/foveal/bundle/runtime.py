@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,14 @@ class OnnxNetwork:
 
     def named(self, pixels: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Those outputs, all of them unless said."""
+        return self.feed({INPUT: pixels}, names)
+
+    def feed(self, inputs: Mapping[str, np.ndarray], names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Likewise of inputs by name."""
         names = list(names or (value.name for value in self.session.get_outputs()))
         options = self._run_options()
         options.only_execute_path_to_fetches = True
-        found = self.session.run(names, {INPUT: pixels}, options)
+        found = self.session.run(names, dict(inputs), options)
         return {name: np.asarray(value) for name, value in zip(names, found)}
 
     def check(self, graph: Graph) -> None:

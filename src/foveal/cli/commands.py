@@ -408,29 +408,31 @@ def predict(
 ) -> None:
     """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""
     from foveal.api import predict
-    from foveal.api.drawing import Places, predict_and_keep
-    from foveal.cli import show
+    from foveal.cli import show_answers
+    from foveal.cli.terminal import err, json_object
 
     answered, failed, stopped = 0, 0, False
     try:
-        with show.predicting() as progress:
+        with show_answers.predicting() as progress:
             with _uncollected():
                 options = {"device": device or "auto", "progress": progress}
-                places = Places(draw, write, form) if draw or write else None
-                answers = (
-                    predict_and_keep(run, images, places, **options) if places else predict(run, images, **options)
-                )
+                if draw or write:
+                    from foveal.api.drawing import Places, predict_and_keep
+
+                    answers = predict_and_keep(run, images, Places(draw, write, form), **options)
+                else:
+                    answers = predict(run, images, **options)
             with closing(answers):
                 for answer in answers:
                     answered += answer.prediction is not None
                     failed += answer.prediction is None
-                    show.json_object(answer.as_dict()) if as_json else show.answer(answer)
+                    json_object(answer.as_dict()) if as_json else show_answers.answer(answer)
     except KeyboardInterrupt:
         stopped = True
-    show.answered(answered, failed, stopped=stopped)
+    show_answers.answered(answered, failed, stopped=stopped)
     for place in (draw, write):
         if place and place.exists():
-            show.err.print(f"wrote {place}", soft_wrap=True)
+            err.print(f"wrote {place}", soft_wrap=True)
     if stopped or failed:
         raise typer.Exit(INTERRUPTED if stopped else 1)
 

@@ -27,14 +27,14 @@ def export(
         typer.Option(
             "--to",
             metavar="KIND",
-            help="onnx, for ONNX Runtime and all that reads ONNX; int8, the same rounded to 8 bits; openvino; or torch: "
+            help="onnx, for ONNX Runtime and whatever reads ONNX; int8, the same in 8 bits; openvino; or torch: "
             "the weights and their recipe.",
             autocompletion=completed("onnx", "int8", "openvino", "torch"),
         ),
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The bundle's folder; RUN/bundle unless said, or RUN/bundle-KIND."),
+        typer.Option(metavar="DIR", help="The bundle's folder; RUN/bundle or RUN/bundle-KIND unless said."),
     ] = None,
     whole: Annotated[
         bool,

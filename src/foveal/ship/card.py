@@ -63,8 +63,8 @@ def _agreement(agreement: Agreement, kind: str) -> str:
         return "There was no image to compare it with the trained network on.\n"
     changed = "none" if not agreement.changed else f"{agreement.changed:,}"
     text = (
-        f"On {agreement.images:,} of the run's test images its numbers differ from those of the trained network in torch "
-        f"by at most {agreement.difference:.2g}, and {changed} of the answers."
+        f"On {agreement.images:,} {agreement.split} images of the run its numbers differ from those of torch by "
+        f"at most {agreement.difference:.2g}, and {changed} of the answers."
     )
     for name, score in agreement.scores.items():
         text += (

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +18,7 @@ from foveal.ship.graph import Shipped
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["TRACED", "onnx_model", "with_metadata"]
+__all__ = ["TRACED", "example", "onnx_model", "quiet", "with_metadata"]
 
 TRACED = 2  # images: of a batch of one the exporter takes the batch for a constant
 KEPT = {"namespace", "pkg.torch.onnx.name_scopes"}  # which layer a node is of; the rest are paths on this machine
@@ -34,13 +34,12 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "Mode
     with extra("train"):
         import onnxscript  # noqa: F401 (torch.onnx wants it, and would say so in its own words)
         from onnx import ModelProto
-    example = torch.zeros(TRACED, contract.height, contract.width, contract.channels, dtype=torch.uint8)
     images = torch.export.Dim("N")
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 shipped.eval(),
-                (example,),
+                (example(contract),),
                 dynamo=True,
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
@@ -57,6 +56,11 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "Mode
     assert isinstance(model, ModelProto)
     _tidy(model, graph)
     return model
+
+
+def example(contract: InputContract) -> torch.Tensor:
+    """A batch to trace a graph with."""
+    return torch.zeros(TRACED, contract.height, contract.width, contract.channels, dtype=torch.uint8)
 
 
 def with_metadata(model: "ModelProto", metadata: Mapping[str, str]) -> bytes:
@@ -83,7 +87,7 @@ def _tidy(model: "ModelProto", graph: Graph) -> None:
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet() -> Iterator[None]:
     """The exporter's talk is for its authors."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]

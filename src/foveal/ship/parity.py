@@ -104,11 +104,12 @@ class Compared:
         """Whether every number is as near as allowed, and every answer the same, ties aside."""
         return self.difference is None or (self.difference <= allowed and not self.changed)
 
-    def record(self, allowed: float | None, **more: Any) -> Agreement:
+    def record(self, allowed: float | None, split: str, **more: Any) -> Agreement:
         """As `bundle.json` has it."""
         seconds, alone = self.seconds or (None, None), self.alone or (None, None)
         return Agreement(
             images=self.images,
+            split=split,
             difference=self.difference,
             allowed=allowed,
             changed=self.changed,

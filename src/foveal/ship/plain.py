@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveal.bundle import OnnxNetwork
-from foveal.bundle.folder import MODEL
+from foveal.bundle.folder import MODEL, Graph
 from foveal.bundle.predictor import Network
 from foveal.errors import ExportRefused, NetError
 from foveal.readers.familiarity import strangeness
@@ -13,7 +13,7 @@ from foveal.ship.parity import ALLOWED, Compared, Told, compare
 from foveal.ship.reasons import reason_of
 from foveal.ship.subject import Made, Subject
 
-__all__ = ["LARGEST", "exported_model", "make_onnx", "prove", "refuse"]
+__all__ = ["LARGEST", "beside", "exported_model", "make_onnx", "prove", "refuse"]
 
 LARGEST = 2_000_000_000  # bytes of one protobuf message
 STRANGE = 1e-3  # share of a strangeness by which the graph's may differ from ours
@@ -31,10 +31,10 @@ def make_onnx(subject: Subject) -> Made:
     export = OnnxNetwork(data)
     export.check(graph)
     compared = prove(subject, export, subject.told, data)
-    return Made({MODEL: data}, graph, compared.record(ALLOWED))
+    return Made({MODEL: data}, graph, compared.record(ALLOWED, subject.split))
 
 
-def exported_model(subject: Subject):
+def exported_model(subject: Subject) -> tuple[bytes, Graph]:
     """The bytes of the ONNX file with its metadata, and what it takes and gives."""
     module, answer = subject.module, subject.task.answer
     size = sum(weight.numel() * weight.element_size() for weight in module.state_dict().values())
@@ -50,7 +50,7 @@ def exported_model(subject: Subject):
     return with_metadata(model, subject.metadata), graph
 
 
-def prove(subject: Subject, export: OnnxNetwork | Network, exported: Told, data: bytes | None = None) -> Compared:
+def prove(subject: Subject, export: Network, exported: Told, data: bytes | None = None) -> Compared:
     """Compare an export in float32 with its network.
 
     Args:
@@ -60,29 +60,32 @@ def prove(subject: Subject, export: OnnxNetwork | Network, exported: Told, data:
     Raises:
         ExportRefused: it does not agree.
     """
-    test, total, done = subject.test, len(subject.test.files), 0
+    compared = beside(subject, export, exported)
+    if not compared.agrees():
+        worst = np.ascontiguousarray(subject.test.pixels[compared.worst])
+        refuse(compared, reason_of(subject.module, subject.network, export, subject.told, exported, worst, data))
+    if isinstance(export, OnnxNetwork) and compared.images:
+        _same_strangeness(subject, export)
+    return compared
+
+
+def beside(subject: Subject, export: Network, exported: Told, *, keep: bool = False) -> Compared:
+    """Let both answer the test images.
+
+    Args:
+        exported: how the export's outputs are read.
+        keep: all raw outputs.
+    """
+    test, done = subject.test, 0
 
     def tick(count: int) -> None:
         nonlocal done
         done += count
-        subject.progress("comparing with torch", done, total)
+        subject.progress("comparing with torch", done, len(test.files))
 
-    compared = compare(
-        subject.network,
-        export,
-        subject.told,
-        exported,
-        test.pixels,
-        test.geometries,
-        batch=subject.batch,
-        tick=tick,
-    )
-    if not compared.agrees():
-        worst = np.ascontiguousarray(test.pixels[compared.worst])
-        refuse(compared, reason_of(subject.module, subject.network, export, subject.told, exported, worst, data))
-    if isinstance(export, OnnxNetwork) and total:
-        _same_strangeness(subject, export)
-    return compared
+    places = test.pixels, test.geometries
+    told = subject.told, exported
+    return compare(subject.network, export, *told, *places, batch=subject.batch, keep=keep, tick=tick)
 
 
 def refuse(compared: Compared, reason: str) -> None:

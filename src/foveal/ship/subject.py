@@ -1,7 +1,7 @@
 """What is exported, what it has to prove itself on, and what comes of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Subject:
         about: `format`, `version`, `task`, `labels`, `input`, `settled`, `recipe`, `source` and `weights_sha256` of
             `bundle.json`, JSON-ready.
         test: the images that the export has to prove itself on.
+        split: whose images those are.
         groups: (N,) numbers of what they belong to, from 0.
         learned: training images, and their targets.
         batch: images in a batch.
@@ -47,6 +48,7 @@ class Subject:
     settled: Mapping[str, Any]
     about: Mapping[str, Any]
     test: Examples
+    split: str
     groups: np.ndarray
     learned: PixelRows
     learned_targets: np.ndarray
@@ -71,10 +73,8 @@ class Made:
     Args:
         files: name to bytes.
         graph: what it takes and gives; None where there is none.
-        notes: what somebody should know, in sentences.
     """
 
     files: Mapping[str, bytes]
     graph: Graph | None
     agreement: Agreement
-    notes: tuple[str, ...] = field(default=())
