@@ -83,6 +83,9 @@ def subject_of(
 
 def spread(network: torch.nn.Module, pixels: torch.Tensor) -> None:
     """Make answers that differ from image to image: outputs of mean 0 and deviation 2."""
+    scores = getattr(network.head, "label_output", None)
+    if isinstance(scores, torch.nn.Conv2d):
+        scores.weight.mul_(100)
     output = getattr(network.head, "output", None)
     if isinstance(output, torch.nn.Linear):
         raw = network(pixels)

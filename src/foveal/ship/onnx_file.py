@@ -5,7 +5,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,7 @@ from foveal.bundle.folder import Graph
 from foveal.errors import NetError
 from foveal.extras import extra
 from foveal.recipe import InputContract
+from foveal.ship.familiar import STRANGENESS, with_strangeness
 from foveal.ship.graph import Shipped
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ TRACED = 2  # images: of a batch of one the exporter takes the batch for a const
 KEPT = {"namespace", "pkg.torch.onnx.name_scopes"}  # which layer a node is of; the rest are paths on this machine
 
 
-def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "ModelProto":
+def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph, settled: Mapping[str, Any]) -> "ModelProto":
     """The module as an ONNX model that takes any number of images.
+
+    Args:
+        settled: what was chosen on the validation images.
 
     Raises:
         NetError: the exporter cannot translate it; a module of the user's own may hold anything.
@@ -42,7 +46,7 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "Mode
                 (example(contract),),
                 dynamo=True,
                 input_names=list(graph.inputs),
-                output_names=list(graph.outputs),
+                output_names=[name for name in graph.outputs if name != STRANGENESS],
                 dynamic_shapes={"pixels": {0: images}},
                 verbose=False,
             )
@@ -54,6 +58,8 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "Mode
     assert program is not None
     model = program.model_proto
     assert isinstance(model, ModelProto)
+    if "look" in settled:
+        with_strangeness(model, settled["look"], contract)
     _tidy(model, graph)
     return model
 

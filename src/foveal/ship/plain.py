@@ -7,6 +7,7 @@ from foveal.bundle.folder import MODEL, Graph
 from foveal.bundle.predictor import Network
 from foveal.errors import ExportRefused, NetError
 from foveal.readers.familiarity import strangeness
+from foveal.ship.familiar import STRANGENESS
 from foveal.ship.graph import Shipped, graph_of, raw_shape
 from foveal.ship.onnx_file import onnx_model, with_metadata
 from foveal.ship.parity import ALLOWED, Compared, Told, compare
@@ -45,7 +46,7 @@ def exported_model(subject: Subject) -> tuple[bytes, Graph]:
         )
     subject.progress("writing the graph", 0, 0)
     graph = graph_of(answer, subject.contract, raw_shape(module, subject.contract), subject.settled)
-    model = onnx_model(Shipped(module, answer, subject.settled), subject.contract, graph)
+    model = onnx_model(Shipped(module, answer, subject.settled), subject.contract, graph, subject.settled)
     graph = graph.model_copy(update={"opset": model.opset_import[0].version})
     return with_metadata(model, subject.metadata), graph
 
@@ -108,7 +109,7 @@ def _same_strangeness(subject: Subject, export: OnnxNetwork) -> None:
     ours = strangeness(some, subject.settled)
     if ours is None:
         return
-    theirs = export.named(some, ["strangeness"])["strangeness"]
+    theirs = export.named(some, [STRANGENESS])[STRANGENESS]
     apart = float(np.max(np.abs(theirs - ours) / np.maximum(1.0, ours)))
     if not apart <= STRANGE:
         raise ExportRefused(
