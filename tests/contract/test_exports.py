@@ -341,3 +341,16 @@ def test_a_module_that_cannot_be_traced_is_said() -> None:
     module = build(Odd(), contract, TASKS["classification"].head, 3)
     with pytest.raises(NetError, match="cannot be written as ONNX"):
         exported_model(replace(subject, module=module.eval()))
+
+
+def test_a_module_that_holds_on_to_its_batch_is_said() -> None:
+    class Held(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :3] + torch.zeros(len(images), 3)
+
+    contract = InputContract(height=4, width=4, channels=1)
+    subject = subject_of("classification", "4c3-gap", contract, images=100)
+    module = build(Held(), contract, TASKS["classification"].head, 3)
+    with pytest.raises(NetError, match="only be written as ONNX for batches of 2") as error:
+        exported_model(replace(subject, module=module.eval()))
+    assert "x.shape[0] for len(x)" in error.value.remedy

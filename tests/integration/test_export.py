@@ -117,7 +117,7 @@ def test_a_refused_export_leaves_nothing_behind(
 ) -> None:
     model = onnx.load(shipped / MODEL)
     for tensor in model.graph.initializer:
-        if len(tensor.dims) == 4:
+        if len(tensor.dims) == 4 and tensor.dims[0] > 1:
             tensor.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(tensor), tensor.name))
     graph = Bundle.open(shipped).manifest.graph
     monkeypatch.setattr(plain, "exported_model", lambda subject: (model.SerializeToString(), graph))

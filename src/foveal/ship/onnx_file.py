@@ -58,10 +58,25 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph, settled:
     assert program is not None
     model = program.model_proto
     assert isinstance(model, ModelProto)
+    _any_number_of_images(model)
     if "look" in settled:
         with_strangeness(model, settled["look"], contract)
     _tidy(model, graph)
     return model
+
+
+def _any_number_of_images(model: "ModelProto") -> None:
+    """
+    Raises:
+        NetError: the graph takes as many as it was traced with, since the network asked how many they are.
+    """
+    for value in (*model.graph.input, *model.graph.output):
+        if not value.type.tensor_type.shape.dim[0].dim_param:
+            raise NetError(
+                f"The network can only be written as ONNX for batches of {TRACED}: it takes the number of images for a "
+                "constant.",
+                remedy="In a module of your own, write x.shape[0] for len(x); or export it with --to torch.",
+            )
 
 
 def example(contract: InputContract) -> torch.Tensor:
