@@ -23,6 +23,7 @@ from foveal.recipe import InputContract
 from foveal.ship import plain, rounded
 from foveal.ship.making import MAKERS
 from foveal.ship.plain import exported_model, prove
+from foveal.ship.reasons import without_mirror
 from foveal.ship.subject import Subject
 from foveal.ship.whole import IMAGE, whole_model
 from foveal.tasks import TASKS
@@ -317,11 +318,23 @@ def test_openvino_says_what_to_install(label: Case) -> None:
     assert set(made.files) == {"model.xml", "model.bin"}
 
 
-def test_strangeness_that_differs_is_refused(label: Case) -> None:
+def test_what_the_graph_gives_beside_raw_outputs_is_proved_too(label: Case) -> None:
     look = label.subject.settled["look"]
-    other = {**label.subject.settled, "look": {**look, "threshold": 2 * look["threshold"]}}
-    with pytest.raises(ExportRefused, match="more or less strange"):
-        prove(replace(label.subject, settled=other), label.network, label.subject.told, label.data)
+    for name, change in (
+        ("strangeness", {"look": {**look, "threshold": 2 * look["threshold"]}}),
+        ("probabilities", {"temperature": 2.0}),
+    ):
+        other = replace(label.subject, settled={**label.subject.settled, **change})
+        with pytest.raises(ExportRefused, match=f"The export's {name} differ by up to"):
+            prove(other, label.network, other.told, label.data)
+
+
+def test_a_mirror_image_that_is_left_out_is_recognised(label: Case) -> None:
+    def export(pixels: np.ndarray) -> np.ndarray:
+        return without_mirror(label.subject.module, pixels)
+
+    with pytest.raises(ExportRefused, match="answers for the image alone"):
+        prove(label.subject, export, label.subject.told)
 
 
 def test_weights_that_one_file_cannot_hold_are_refused(label: Case, monkeypatch: pytest.MonkeyPatch) -> None:
