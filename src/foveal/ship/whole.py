@@ -5,7 +5,7 @@ otherwise; what that does to the answers is measured on the user's own images.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -113,9 +113,9 @@ class _Fit(Nodes):
     def resize(self, image: str, sides: str, contract: InputContract) -> str:
         """Pillow leaves out what lies beyond the edges, and its bicubic has a = -0.5."""
         sizes = self.add("Concat", self.constant([1, contract.channels]), self.whole(sides), axis=0)
-        cubic = {"cubic_coeff_a": -0.5} if contract.interpolation == "bicubic" else {}
-        mode = MODES[contract.interpolation]
-        return self.add("Resize", image, "", "", sizes, mode=mode, antialias=1, exclude_outside=1, **cubic)
+        how: dict[str, Any] = {"mode": MODES[contract.interpolation], "antialias": 1, "exclude_outside": 1}
+        how |= {"cubic_coeff_a": -0.5} if contract.interpolation == "bicubic" else {}
+        return self.add("Resize", image, "", "", sizes, **how)
 
     def halved(self, value: str) -> str:
         return self.add("Div", value, self.constant([2], np.float64))
