@@ -22,6 +22,8 @@ from run_page import COOKBOOK, figures_of, needs_real_images, pages, run_page
 from typer.models import ArgumentInfo, OptionInfo
 
 import foveal
+from foveal.bundle import Agreement, Manifest
+from foveal.bundle.folder import Graph, GraphValue
 from foveal.cli.commands import app
 from foveal.recipe import InputContract, Recipe
 from foveal.recipes import RECIPES
@@ -32,6 +34,43 @@ __all__ = ["main", "reference_pages", "wrong_figures"]
 REFERENCE = Path(__file__).parent / "reference"
 FIGURES = COOKBOOK / "figures"
 WRITTEN = "<!-- Written by docs/generate.py; change the code, not this page. -->"
+
+BUNDLE_PARTS: dict[str, type[BaseModel]] = {
+    "`bundle.json`": Manifest,
+    "`graph`": Graph,
+    "A value of the graph": GraphValue,
+    "`agreement`": Agreement,
+}
+BUNDLE = f"""\
+# A bundle
+
+`foveal export RUN` writes a folder that holds a trained network with all that its answers need:
+[how to](../how-to/ship.md).
+
+| file | what |
+| --- | --- |
+| `model.onnx` | the network in one file, nothing outside it: takes decoded images (uint8, N×H×W×C), gives raw \
+outputs, probabilities and strangeness. Its metadata has labels, input, what was settled, recipe and the hash of the \
+weights, as JSON under `foveal.labels` and so on |
+| `model.xml`, `model.bin` | the same for OpenVINO (`--to openvino`), in place of `model.onnx` |
+| `program.pt2` | the same for `torch.export`, without a pickle (`--to torch`); not there where torch cannot trace a \
+module of your own |
+| `whole.onnx` | with `--whole`: takes one image of any size, `image` (uint8, 1×H×W×C), and resizes it itself |
+| `weights.safetensors` | the run's weights |
+| `README.md` | a model card; yours to edit |
+| `bundle.json` | everything else, as below; written last |
+
+The folder appears with everything in it, or not at all. When it is loaded, hashes are checked, the files must be plain
+files, and none may name others: ONNX tensors outside the file, links, safetensors headers that do not describe what
+follows them, metadata that contradict `bundle.json` are refused. Nothing in a bundle is a pickle.
+
+`foveal export --json` prints `bundle` (the folder), `kind`, `files` (name to bytes) and `agreement`, as below.
+
+`version` rises when a field goes or changes its meaning. Every version that was ever written stays readable; one that
+is newer than the Foveal at hand is refused with the `pip install` that mends it.
+
+{WRITTEN}
+"""
 
 WORDS = {str: "TEXT", int: "N", float: "F", Path: "PATH"}
 
@@ -63,6 +102,7 @@ def reference_pages() -> dict[Path, str]:
         REFERENCE / "recipe.md": _recipes(),
         REFERENCE / "report.md": reference_page(),
         REFERENCE / "comparison.md": studies_page(),
+        REFERENCE / "bundle.md": _bundle(),
     }
 
 
@@ -136,6 +176,17 @@ def _recipes() -> str:
             *_fields("Fields of `input`", InputContract),
         ]
     )
+
+
+def _bundle() -> str:
+    """The form of bundles."""
+    parts = [BUNDLE, *(_meanings(title, model) for title, model in BUNDLE_PARTS.items())]
+    return "\n".join(parts)
+
+
+def _meanings(title: str, model: type[BaseModel]) -> str:
+    rows = [f"| `{name}` | {field.description} |" for name, field in model.model_fields.items()]
+    return "\n".join([f"## {title}\n", "| field | meaning |", "| --- | --- |", *rows, ""])
 
 
 def _fields(title: str, model: type[BaseModel]) -> list[str]:

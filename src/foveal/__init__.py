@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         describe,
         evaluate,
         explain,
+        export,
         load,
         look,
         plan,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         train,
         training,
     )
-    from foveal.engine.predictor import Predictor
+    from foveal.bundle import Predictor
     from foveal.errors import FovealError
     from foveal.measured import Score
     from foveal.recipe import InputContract, Recipe
@@ -48,6 +49,7 @@ __all__ = [
     "describe",
     "evaluate",
     "explain",
+    "export",
     "load",
     "look",
     "plan",
@@ -64,7 +66,7 @@ _HOMES = {
     "Finding": "types",
     "FovealError": "errors",
     "InputContract": "recipe",
-    "Predictor": "engine.predictor",
+    "Predictor": "bundle",
     "Reading": "types",
     "Recipe": "recipe",
     "Report": "report",

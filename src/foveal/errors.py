@@ -9,6 +9,8 @@ FovealError
 ├── RecipeError         a recipe or an option with an impossible value
 ├── WeightsError        pretrained weights: not there, of another network, of a licence nobody accepted
 ├── RunError            a run folder: missing, already there, damaged, of other data
+├── BundleError         a bundle: missing, already there, damaged, not to be trusted, of a later version
+├── ExportRefused       an export disagrees with the network it was made of, or is worse
 ├── TrainingError       training cannot go on
 │   ├── NonFiniteLoss   the loss became NaN or infinite; names the batch
 │   ├── ProcessLost     another process that trains the same network ended
@@ -17,6 +19,8 @@ FovealError
 """
 
 __all__ = [
+    "BundleError",
+    "ExportRefused",
     "FovealError",
     "LeadEnded",
     "MissingExtra",
@@ -81,6 +85,14 @@ class WeightsError(FovealError):
 
 class RunError(FovealError):
     """A run folder: missing, already there, damaged, or made from other data."""
+
+
+class BundleError(FovealError):
+    """A bundle: missing, already there, damaged, not to be trusted, or of a version that is not known yet."""
+
+
+class ExportRefused(FovealError):
+    """An export disagrees with the network that it was made of, or answers worse; the message has the numbers."""
 
 
 class TrainingError(FovealError):

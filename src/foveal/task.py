@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ __all__ = [
     "FileAnswer",
     "Head",
     "HeadFactory",
+    "Link",
     "Measure",
     "PixelRows",
     "Prediction",
@@ -32,6 +33,9 @@ __all__ = [
     "Suspicion",
     "Task",
 ]
+
+
+Link = Literal["softmax", "sigmoid", "none"]
 
 
 class Resize(Protocol):
@@ -51,6 +55,11 @@ class Prediction(Protocol):
     @property
     def reason(self) -> str:
         """Why not; empty where it is one."""
+        ...
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is said, without its numbers: two answers that say the same differ in how sure they are, no more."""
         ...
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,6 +139,10 @@ class Answer(Protocol):
 
     every_step: bool
     """Whether `score` is quick enough to be told of every batch in training."""
+
+    link: Link
+    """What makes probabilities of raw outputs (N, K) over the temperature; where targets are placed, of the columns
+    (N, A, 4:) after the box."""
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Whether targets written so are this answer's, where nobody said which task it is.

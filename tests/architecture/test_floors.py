@@ -14,10 +14,12 @@ FLOORS = {
     "tasks": 3,
     "engine": 3,
     "explain": 3,
+    "ship": 3,
     "report": 3,
     "measure": 2,
     "data": 2,
     "nets": 2,
+    "bundle": 2,
     "readers": 1,
     "answers": 1,
 }
@@ -28,6 +30,8 @@ GROUND = {
 TORCH_FREE = [
     "readers",
     "answers",
+    "bundle",
+    "bundle.runtime",
     "types",
     "errors",
     "events",
@@ -94,5 +98,5 @@ def test_nothing_is_pickled() -> None:
 def test_public_names_resolve() -> None:
     import foveal
 
-    assert len(foveal.__all__) <= 24
+    assert len(foveal.__all__) <= 25
     assert all(getattr(foveal, name) is not None for name in foveal.__all__)

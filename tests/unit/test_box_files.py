@@ -18,6 +18,7 @@ from foveal.data.box_files import Mark, MarkedImage, write_boxes
 from foveal.errors import RecipeError, RunError
 from foveal.run import Run
 from foveal.task import FileAnswer
+from foveal.tasks import TASKS
 
 LABELS = ["cat", "dog"]
 CAT, DOG = Mark("cat", (0, 0, 50, 40), 0.5), Mark("dog", (10.4, 20.5, 30.25, 60))
@@ -175,20 +176,19 @@ def run_of(task: str, path: Path) -> Run:
 
 
 def test_what_cannot_be_kept_is_said_before(tmp_path: Path) -> None:
-    boxes, labels = run_of("detection", tmp_path / "boxes"), run_of("classification", tmp_path / "labels")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/1.png").write_text("")
-    Places(tmp_path / "new", tmp_path / "other").check(boxes)
+    Places(tmp_path / "new", tmp_path / "other").check(TASKS["detection"], tmp_path)
     with pytest.raises(
         RunError, match=r"a run whose answers are boxes, found one of classification \(one label an image\)"
     ):
-        Places(tmp_path / "new").check(labels)
+        Places(tmp_path / "new").check(TASKS["classification"], tmp_path)
     with pytest.raises(RunError, match="nothing is overwritten"):
-        Places(tmp_path / "full").check(boxes)
+        Places(tmp_path / "full").check(TASKS["detection"], tmp_path)
     with pytest.raises(RunError, match="nothing is overwritten"):
-        Places(write=tmp_path / "full").check(boxes)
+        Places(write=tmp_path / "full").check(TASKS["detection"], tmp_path)
     with pytest.raises(RecipeError, match="found 'csv'"):
-        Places(write=tmp_path / "new", form="csv").check(boxes)
+        Places(write=tmp_path / "new", form="csv").check(TASKS["detection"], tmp_path)
 
 
 def test_what_can_be_drawn() -> None:

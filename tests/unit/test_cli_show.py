@@ -11,7 +11,7 @@ from rich.console import Console
 
 import foveal
 from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
-from foveal.cli import show
+from foveal.cli import show, show_answers
 from foveal.data import summary
 from foveal.measure import measure_label_sets, measure_values
 from foveal.measured import Measurement
@@ -41,7 +41,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Told]:
 
     def make(width: int) -> Told:
         file = io.StringIO()
-        monkeypatch.setattr(show, "out", Console(file=file, width=width, highlight=False, emoji=False))
+        for room in (show, show_answers):
+            monkeypatch.setattr(room, "out", Console(file=file, width=width, highlight=False, emoji=False))
         return file.getvalue
 
     return make
@@ -110,7 +111,7 @@ def test_nothing_measured_is_said(terminal: Callable[[int], Told]) -> None:
 )
 def test_answers(terminal: Callable[[int], Told], prediction: Prediction, line: str) -> None:
     told = terminal(80)
-    show.answer(FileAnswer("1.png", prediction))
+    show_answers.answer(FileAnswer("1.png", prediction))
     assert told() == f"{line}\n"
 
 

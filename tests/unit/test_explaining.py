@@ -13,7 +13,7 @@ import foveal
 from foveal.api.explaining import explain, explain_network
 from foveal.api.inside import grouped
 from foveal.cli import main
-from foveal.engine.predictor import Predictor
+from foveal.engine.predictor import TorchNetwork
 from foveal.errors import FovealError, RecipeError, RunError
 from foveal.explain import places
 from foveal.run import Run
@@ -116,7 +116,9 @@ def test_the_network_by_itself(trained: Run, tmp_path: Path) -> None:
 
 
 def test_layers_are_grouped_as_a_person_counts_them(trained: Run) -> None:
-    network = foveal.load(trained).network
+    answering = foveal.load(trained).network
+    assert isinstance(answering, TorchNetwork)
+    network = answering.module
     groups = grouped(places(network, torch.zeros(1, 3, 12, 12)))
     body = [group.title for group in groups if not group.work.path.startswith("head")]
     assert body == ["8c3same:none-bn:relu", "mp2", "8c3same", "do0.5", "flatten", "8n"]
@@ -126,8 +128,8 @@ def test_the_module_is_the_verb(trained: Run, image: Path, tmp_path: Path) -> No
     (found,) = foveal.explain(trained, image, methods=["occlusion"], out=tmp_path)
     assert found.page is not None
     predictor = foveal.load(trained)
-    assert isinstance(predictor, Predictor)
-    sums = foveal.explain.arithmetic(predictor.network, torch.full((1, 3, 12, 12), 210), "8n", (0,))
+    assert isinstance(predictor.network, TorchNetwork)
+    sums = foveal.explain.arithmetic(predictor.network.module, torch.full((1, 3, 12, 12), 210), "8n", (0,))
     assert sums.agrees
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ import torch
 from PIL import Image
 
 import foveal
+from foveal.bundle import Predictor
+from foveal.bundle.ahead import ahead
 from foveal.cli import main
-from foveal.engine.ahead import ahead
 from foveal.engine.infer import BATCH_TOLERANCE, batch_size, infer
-from foveal.engine.predictor import Predictor
+from foveal.engine.predictor import TorchNetwork
 from foveal.errors import RecipeError, UnreadableImage
 from foveal.nets.layers import build
 from foveal.recipe import InputContract
@@ -168,8 +170,9 @@ def test_batches_double_up_to_the_largest(
     predictor: Predictor, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
-    monkeypatch.setattr("foveal.engine.predictor.batch_size", lambda height, width, device: 12)
-    predictor.network.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    predictor = replace(predictor, largest=12)
+    assert isinstance(predictor.network, TorchNetwork)
+    predictor.network.module.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     assert len(list(predictor.many(files * 2))) == 38
     assert sizes == [1, 2, 4, 8, 12, 11]
 

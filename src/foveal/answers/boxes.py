@@ -25,6 +25,7 @@ from foveal.answers.detections import (
 )
 from foveal.answers.label import NAMED, natural
 from foveal.chosen import Chosen, number_of
+from foveal.task import Link
 from foveal.types import Geometry
 from foveal.wishes import Wish
 
@@ -65,6 +66,10 @@ class BoxesPrediction:
     abstained: bool | None = None
     reason: str = ""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        return tuple(sorted(box.label for box in self.boxes))
+
     def as_dict(self) -> dict[str, Any]:
         return {"boxes": [box.as_dict() for box in self.boxes], **silence(self.abstained, self.reason)}
 
@@ -82,6 +87,7 @@ class Boxes:
     placed = True
     exclusive = False
     every_step = False
+    link: Link = "sigmoid"
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """A source of boxes says so."""

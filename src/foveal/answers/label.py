@@ -22,6 +22,7 @@ from foveal.answers.deciding import (
     unsure,
 )
 from foveal.chosen import Chosen, no_boxes, number_of
+from foveal.task import Link
 from foveal.types import Geometry
 from foveal.wishes import QUANTITIES, Aim, Wish
 
@@ -48,6 +49,10 @@ class LabelPrediction:
     abstained: bool | None = None
     reason: str = ""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        return (self.label,)
+
     def as_dict(self) -> dict[str, Any]:
         told = {"label": self.label, "probability": self.probability, "probabilities": self.probabilities}
         return {**told, **silence(self.abstained, self.reason)}
@@ -63,6 +68,7 @@ class Label:
     placed = False
     exclusive = True
     every_step = True
+    link: Link = "softmax"
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Whatever suits no other answer is a name."""

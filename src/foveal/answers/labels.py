@@ -14,6 +14,7 @@ from foveal.answers.deciding import FEWEST as ENOUGH
 from foveal.answers.deciding import NO_WISH, aimed, binary_temperature, refused, silence, tempered, unsure
 from foveal.answers.label import NAMED, natural
 from foveal.chosen import Chosen, no_boxes, number_of
+from foveal.task import Link
 from foveal.types import Geometry
 from foveal.wishes import QUANTITIES, Wish
 
@@ -46,6 +47,10 @@ class LabelsPrediction:
     abstained: bool | None = None
     reason: str = ""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        return tuple(sorted(self.labels))
+
     def as_dict(self) -> dict[str, Any]:
         told = {"labels": list(self.labels), "probabilities": self.probabilities}
         return {**told, **silence(self.abstained, self.reason)}
@@ -61,6 +66,7 @@ class Labels:
     placed = False
     exclusive = False
     every_step = True
+    link: Link = "sigmoid"
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Several columns of yes, no and not known, where one row in ten may be something else; or a column of names,

@@ -12,6 +12,7 @@ import numpy as np
 from foveal.answers.columns import quoted, texts_of
 from foveal.answers.deciding import NO_WISH, refused, silence
 from foveal.chosen import Chosen, no_boxes, number_of
+from foveal.task import Link
 from foveal.types import Geometry
 from foveal.wishes import Wish
 
@@ -42,6 +43,10 @@ class ValuePrediction:
     abstained: bool | None = None
     reason: str = ""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        return ()
+
     def as_dict(self) -> dict[str, Any]:
         intervals = {name: list(bounds) for name, bounds in self.intervals.items()}
         return {"values": self.values, "intervals": intervals, **silence(self.abstained, self.reason)}
@@ -65,6 +70,7 @@ class Value:
     placed = False
     exclusive = False
     every_step = True
+    link: Link = "none"
 
     def suits(self, cells: Sequence[str], columns: Sequence[str]) -> bool:
         """Columns of numbers, not all of them a few whole numbers: those may be names. One cell in ten may be something

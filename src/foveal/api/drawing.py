@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from foveal.api.answering import predict
+from foveal.bundle import Bundle, is_bundle
 from foveal.data.box_files import FORMS, Mark, MarkedImage, check_free, write_boxes
 from foveal.errors import RecipeError, RunError
 from foveal.files import write_atomic
@@ -20,7 +21,7 @@ from foveal.readers import ImageReader
 from foveal.readers.image import size_of
 from foveal.readers.paths import image_files
 from foveal.run import Run
-from foveal.task import FileAnswer
+from foveal.task import FileAnswer, Task
 from foveal.tasks import named_task
 from foveal.types import Progress
 
@@ -69,18 +70,20 @@ class Places:
     write: Path | None = None
     form: str = "coco"
 
-    def check(self, run: Run) -> None:
+    def check(self, task: Task, origin: Path) -> None:
         """
+        Args:
+            origin: of the network, for messages.
+
         Raises:
-            RunError: the run's answers are not boxes, or something is there already.
+            RunError: the network's answers are not boxes, or something is there already.
             RecipeError: no such form.
         """
         if self.form not in FORMS:
             raise RecipeError(f"Expected {', '.join(FORMS)} as the format of annotations, found {self.form!r}.")
-        task = named_task(run.info["task"])
         if not task.answer.placed:
             raise RunError(
-                f"Expected a run whose answers are boxes, found one of {task.name} ({task.summary}): {run.path}.",
+                f"Expected a run whose answers are boxes, found one of {task.name} ({task.summary}): {origin}.",
                 remedy="Leave --draw and --write out, or train on images with boxes.",
             )
         if self.draw and self.draw.exists() and (not self.draw.is_dir() or any(self.draw.iterdir())):
@@ -103,10 +106,15 @@ def predict_and_keep(
         RunError, RecipeError: as `Places.check`, before anything is answered.
         FovealError: as `predict`.
     """
-    opened = Run.open(run)
-    places.check(opened)
+    told = Bundle.open(run) if is_bundle(run) else Run.open(run)
+    name, labels = (told.manifest.task, told.manifest.labels) if isinstance(told, Bundle) else _named(told)
+    places.check(named_task(name), told.path)
     files = image_files(images)
-    return kept(predict(opened, files, device=device, progress=progress), files, opened.info["labels"], places)
+    return kept(predict(told, files, device=device, progress=progress), files, labels, places)
+
+
+def _named(run: Run) -> tuple[str, Sequence[str]]:
+    return run.info["task"], run.info["labels"]
 
 
 def kept(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from foveal.api.inside import Group, Samples
+    from foveal.bundle import Predictor
     from foveal.chosen import Chosen
-    from foveal.engine.predictor import Predictor
     from foveal.explain import Activity, AtWork, Target, Tested
     from foveal.nets.layers import Network
     from foveal.report.explained import ExplainedLayer, ExplainedMap, ExplainedPage
@@ -69,7 +69,7 @@ class Explanation:
 
 
 def explain(
-    run: "str | Path | Run | Predictor",
+    run: str | Path | Run,
     images: str | Path | Iterable[str | Path],
     *,
     target: str | None = None,
@@ -103,15 +103,15 @@ def explain(
     for method in methods:
         if method not in METHODS:
             raise RecipeError(f"Expected a method ({', '.join(METHODS)}), found {method!r}.")
-    files, predictor = image_files(images), _loaded(run, net, device)
+    files, run, predictor = image_files(images), Run.open(run), _loaded(run, net, device)
     if target is not None and target not in predictor.labels:
         known = ", ".join(predictor.labels[:NAMED]) + (", …" if len(predictor.labels) > NAMED else "")
         raise RecipeError(f"Expected what the network knows ({known}) as the target, found {target!r}.")
-    folder = _folder(predictor.run, out)
+    folder = _folder(run, out)
 
     def explanations() -> Generator[Explanation]:
-        samples, note = _samples(predictor, progress)
-        inner = _Inside(predictor, samples, note, own_scale, failed)
+        samples, note = _samples(run, progress)
+        inner = _Inside(run, predictor, samples, note, own_scale, failed)
         for done, file in enumerate(files):
             if progress:
                 progress("explaining", done, len(files))
@@ -129,7 +129,7 @@ def explain(
 
 
 def explain_network(
-    run: "str | Path | Run | Predictor",
+    run: str | Path | Run,
     *,
     out: str | Path | None = None,
     net: "nn.Module | None" = None,
@@ -146,10 +146,10 @@ def explain_network(
     Raises:
         RunError: there is no finished run.
     """
-    predictor = _loaded(run, net, device)
-    folder = _folder(predictor.run, out)
-    samples, note = _samples(predictor, progress)
-    return _written(_Inside(predictor, samples, note, False, False).of_network(progress), folder, "network")
+    run, predictor = Run.open(run), _loaded(run, net, device)
+    folder = _folder(run, out)
+    samples, note = _samples(run, progress)
+    return _written(_Inside(run, predictor, samples, note).of_network(progress), folder, "network")
 
 
 class _NoSuchTarget(FovealError):
@@ -165,6 +165,7 @@ class _Inside:
         own_scale, failed: as for `explain`.
     """
 
+    run: Run
     predictor: "Predictor"
     samples: "Samples | None"
     note: str
@@ -173,12 +174,12 @@ class _Inside:
 
     @property
     def network(self) -> "Network":
-        return self.predictor.network
+        return self.predictor.network.module  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of an image as the network takes it, (C, H, W)."""
-        contract = self.predictor.run.recipe.input
+        contract = self.run.recipe.input
         return contract.channels, contract.height, contract.width
 
     @cached_property
@@ -202,17 +203,16 @@ class _Inside:
     ) -> "tuple[Prediction, tuple[Tested, ...], ExplainedPage]":
         import torch
 
-        from foveal.engine.infer import forward
         from foveal.explain import explain_answer, watch
         from foveal.report.explained import ExplainedPage, Picture
         from foveal.report.plots import picture_uri
 
-        task, settled = self.predictor.task, self.predictor.run.settled
+        task, settled = self.predictor.task, self.run.settled
         data = _read(file)
-        array, geometry = task.reader.load(data, self.predictor.run.recipe.input)
+        array, geometry = task.reader.load(data, self.run.recipe.input)
         array = array.copy()  # it may be a view of what was decoded, which torch does not take
         prediction = self.predictor(data)
-        outputs = forward(self.network, array[None], self.predictor.device.torch)[0]
+        outputs = self.predictor.network(array[None])[0]
         try:
             chosen = task.answer.choose(outputs, geometry, self.predictor.labels, settled, target, box)
         except ValueError as error:
@@ -253,7 +253,7 @@ class _Inside:
                 layer = replace(layer, liked=patches, made=made(self.network, name, self.shape, channels))
             layers.append(layer)
         return ExplainedPage(
-            title=f"{self.predictor.run.path.name}, looked inside",
+            title=f"{self.run.path.name}, looked inside",
             soft=self._soft(),
             answer="What the network has learned to look for, layer by layer.",
             cautions=[self.note] if self.note else [],
@@ -262,7 +262,7 @@ class _Inside:
             advantages=self._advantages(),
             moved=self._moved(),
             notes={
-                "layers": [f"The network in one line: {self.predictor.run.recipe.net}."],
+                "layers": [f"The network in one line: {self.run.recipe.net}."],
                 "advantages": [OF_ADVANTAGES],
                 "moved": [OF_MOVED],
             },
@@ -342,7 +342,7 @@ class _Inside:
         return ["layer", *(f"{one} pixel{'s' if one > 1 else ''}" for one in far)], list(rows.values())
 
     def _soft(self) -> str:
-        run = self.predictor.run
+        run = self.run
         made = f"looked inside on {datetime.now(UTC):%d %B %Y}"
         return f"{run.path.name}: recipe {run.recipe.name}, {self.predictor.task.name}; {made}"
 
@@ -361,17 +361,17 @@ OF_MOVED = (
 )
 
 
-def _loaded(run: "str | Path | Run | Predictor", net: "nn.Module | None", device: str) -> "Predictor":
+def _loaded(run: str | Path | Run, net: "nn.Module | None", device: str) -> "Predictor":
     from foveal.api.answering import load
 
     with extra("train"):
         import captum  # noqa: F401
 
         import foveal.explain  # noqa: F401
-    return load(run, net=net, device=device) if isinstance(run, str | Path | Run) else run
+    return load(run, net=net, device=device)
 
 
-def _samples(predictor: "Predictor", progress: Progress | None) -> "tuple[Samples | None, str]":
+def _samples(run: Run, progress: Progress | None) -> "tuple[Samples | None, str]":
     """Test images of the run; or none, and why: they may have gone since."""
     import torch
 
@@ -379,7 +379,6 @@ def _samples(predictor: "Predictor", progress: Progress | None) -> "tuple[Sample
     from foveal.api.looking import task_and_data
     from foveal.data.cache import pixels
 
-    run = predictor.run
     try:
         task, dataset = task_and_data(run, progress)
         array = pixels(dataset, task.reader, run.recipe.input, progress=progress)

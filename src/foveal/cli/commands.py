@@ -14,6 +14,7 @@ from foveal.cli.looking import LOOK, look
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
+    BUNDLE,
     COST,
     COVERAGE,
     DECISIONS,
@@ -45,6 +46,7 @@ from foveal.cli.options import (
     option,
     reading_of,
 )
+from foveal.cli.shipping import EXPORT, export
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
 __all__ = ["app"]
@@ -277,19 +279,21 @@ def evaluate(
 app.command(epilog=COMPARE)(compare)
 app.command(epilog=CURVE)(curve)
 app.command(epilog=EXPLAIN)(explain)
+app.command(epilog=EXPORT)(export)
 
 
 @app.command(
     epilog=examples(
         "foveal predict runs/photos-1 new.jpg",
         "foveal predict runs/photos-1 inbox/ --json",
+        "foveal predict runs/photos-1/bundle new.jpg",
         "foveal predict runs/photos-1 'shots/*.png'",
         "foveal predict runs/cells-1 inbox/ --draw drawn/",
         "foveal predict runs/cells-1 inbox/ --write found/ --format yolo",
     )
 )
 def predict(
-    run: RUN,
+    run: BUNDLE,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
     device: DEVICE = None,
     draw: Annotated[Path | None, option("--draw", "DIR", DRAW_HELP, BOXES)] = None,
@@ -299,29 +303,31 @@ def predict(
 ) -> None:
     """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""
     from foveal.api import predict
-    from foveal.api.drawing import Places, predict_and_keep
-    from foveal.cli import show
+    from foveal.cli import show_answers
+    from foveal.cli.terminal import err, json_object
 
     answered, failed, stopped = 0, 0, False
     try:
-        with show.predicting() as progress:
+        with show_answers.predicting() as progress:
             with uncollected():
                 options = {"device": device or "auto", "progress": progress}
-                places = Places(draw, write, form) if draw or write else None
-                answers = (
-                    predict_and_keep(run, images, places, **options) if places else predict(run, images, **options)
-                )
+                if draw or write:
+                    from foveal.api.drawing import Places, predict_and_keep
+
+                    answers = predict_and_keep(run, images, Places(draw, write, form), **options)
+                else:
+                    answers = predict(run, images, **options)
             with closing(answers):
                 for answer in answers:
                     answered += answer.prediction is not None
                     failed += answer.prediction is None
-                    show.json_object(answer.as_dict()) if as_json else show.answer(answer)
+                    json_object(answer.as_dict()) if as_json else show_answers.answer(answer)
     except KeyboardInterrupt:
         stopped = True
-    show.answered(answered, failed, stopped=stopped)
+    show_answers.answered(answered, failed, stopped=stopped)
     for place in (draw, write):
         if place and place.exists():
-            show.wrote(place)
+            err.print(f"wrote {place}", soft_wrap=True)
     if stopped or failed:
         raise typer.Exit(INTERRUPTED if stopped else 1)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCEPT_LICENCE",
     "AT",
+    "BUNDLE",
     "COST",
     "COVERAGE",
     "DECISIONS",
@@ -116,6 +117,7 @@ SOURCE = Annotated[
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]
+BUNDLE = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1, or a bundle's.")]
 JSON = Annotated[bool, option("--json", None, "Print one JSON object on stdout instead of tables.")]
 TASK_HELP = f"What to learn: {', '.join(TASKS[:-1])} or {TASKS[-1]}; told by how targets are written unless said."
 TASK = Annotated[str, option("--task", "TASK", TASK_HELP, names=("auto", *TASKS), callback=one_of("auto", *TASKS))]

@@ -1,19 +1,15 @@
 """What a person sees: tables and bars for a terminal, JSON for a program."""
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from foveal.cli.terminal import err, json_object, out, printable
 from foveal.report import (
     Report,
     columns_of,
@@ -24,7 +20,6 @@ from foveal.report import (
     words_on_deciding,
     words_on_looks,
 )
-from foveal.task import FileAnswer
 from foveal.types import SPLITS, Dataset, Finding, Progress
 
 if TYPE_CHECKING:
@@ -32,14 +27,11 @@ if TYPE_CHECKING:
     from foveal.engine.plan import Plan
 
 __all__ = [
-    "answer",
-    "answered",
     "data",
     "description",
     "json_object",
     "page",
     "plan",
-    "predicting",
     "scores",
     "working",
     "wrote",
@@ -47,21 +39,10 @@ __all__ = [
 
 FILES_SHOWN = 3
 BAR = 20  # characters
-FILES_COUNTED = 10  # more than these are counted for the reader
 
 # A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
 ONE_LINE, TWO_LINES, BARE = "{} [dim]\\[{}, {}][/]", "{}\n[dim]\\[{}, {}][/]", "{}"
 UNLIMITED = 10_000  # characters in a line
-
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
-
-
-def json_object(value: dict[str, Any]) -> None:
-    """One line on stdout. Non-ASCII stays as it is, but for the halves of broken file names."""
-    text = json.dumps(value, ensure_ascii=False)
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-    sys.stdout.flush()
 
 
 @contextmanager
@@ -248,18 +229,6 @@ def page(run: Path) -> None:
     out.print(f"report: [bold]{escape(str(run / 'report' / 'report.html'))}[/]", soft_wrap=True)
 
 
-def answer(answer: FileAnswer) -> None:
-    """One file's line of `predict`."""
-    if answer.prediction is None:
-        err.print(f"[red]{escape(printable(answer.file))}[/]: {escape(printable(answer.error or ''))}", soft_wrap=True)
-        return
-    file, told = escape(printable(answer.file)), escape(printable(str(answer.prediction)))
-    if answer.prediction.abstained:
-        out.print(f"{file}  [dim]{told}[/]  [yellow]abstained:[/] {answer.prediction.reason}", soft_wrap=True)
-    else:
-        out.print(f"{file}  [bold]{told}[/]", soft_wrap=True)
-
-
 def explanation(found: Any) -> None:
     """One file's lines of `explain`: the answer, each map with its badge, and the page."""
     file = escape(printable(found.file))
@@ -276,23 +245,6 @@ def explanation(found: Any) -> None:
 def inside_network(page: Path) -> None:
     """Where the page of a network by itself is."""
     out.print(f"page: [bold]{escape(str(page))}[/]", soft_wrap=True)
-
-
-@contextmanager
-def predicting() -> Iterator[Progress | None]:
-    """A bar on stderr for `predict`, moved by the yielded `progress`; none where the answers themselves are seen."""
-    if not err.is_terminal or out.is_terminal:
-        yield None
-        return
-    with Bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, completed=done, total=total)
-
-
-def answered(answered: int, failed: int, *, stopped: bool) -> None:
-    """The last line of `predict`, on stderr: how many files, where they are not counted at a glance."""
-    if answered + failed > FILES_COUNTED or stopped:
-        err.print(f"{'stopped: ' if stopped else ''}{answered:,} answered, {failed:,} unreadable")
 
 
 def description(description: Any) -> None:
@@ -327,8 +279,3 @@ def _finding(finding: Finding) -> None:
         f"[yellow]{finding.kind}[/]: {escape(printable(finding.message))}{files}\n    {escape(finding.remedy)}",
         soft_wrap=True,
     )
-
-
-def printable(text: str) -> str:
-    """Line breaks and halves of broken characters in file names, made visible."""
-    return text.replace("\n", "\\n").replace("\r", "\\r").encode("utf-8", "backslashreplace").decode()

@@ -56,8 +56,9 @@ def positive_copy(module: nn.Module) -> nn.Module:
 
 
 def made_positive(module: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy of the module on the CPU, in evaluation mode and fp64; every parameter is positive and random: where it has
-    two dimensions or more, around 1 / fan-in, otherwise around 1. Buffers stay as they are, a whitening's filters apart."""
+    """A copy of the module on the CPU, in evaluation mode and fp64; every parameter is positive and random: where it
+    has two dimensions or more, around 1 / fan-in, otherwise around 1. Buffers stay as they are, a whitening's filters
+    apart."""
     generator = torch.Generator().manual_seed(seed)
     twin = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
     learned = [*twin.parameters(), *(part.weight for part in twin.modules() if isinstance(part, Whitening))]

@@ -26,12 +26,15 @@ def write_card(report: Report, path: Path, *, pipeline: str = "", weights: Mappi
     write_atomic(path, model_card(report, pipeline=pipeline, weights=weights))
 
 
-def model_card(report: Report, *, pipeline: str = "", weights: Mapping[str, Any] | None = None) -> str:
+def model_card(
+    report: Report, *, pipeline: str = "", weights: Mapping[str, Any] | None = None, use: str | None = None
+) -> str:
     """The card in Markdown, with YAML at its head.
 
     Args:
         pipeline: the hub's name for such a task; empty where it has none.
         weights: `name`, `origin`, `licence` and `sha256` of pretrained weights that training began with.
+        use: how to use it, from its heading on; as a run unless said.
     """
     import yaml
 
@@ -47,7 +50,7 @@ def model_card(report: Report, *, pipeline: str = "", weights: Mapping[str, Any]
         _listed("Before you quote this", cautions(report)),
         _data(report),
         _training(report, weights),
-        USE,
+        USE if use is None else use,
     ]
     return "\n".join(part for part in parts if part)
 

@@ -1,0 +1,107 @@
+"""The command that makes bundles."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foveal.cli.loading import uncollected
+from foveal.cli.options import JSON, RUN, completed, examples
+
+if TYPE_CHECKING:
+    from foveal.bundle import Bundle
+
+__all__ = ["EXPORT", "export"]
+
+EXPORT = examples(
+    "foveal export runs/photos-1",
+    "foveal export runs/photos-1 --to int8 --out small/",
+    "foveal export runs/photos-1 --whole --json",
+)
+
+
+def export(
+    run: RUN,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="KIND",
+            help="onnx, for ONNX Runtime and whatever reads ONNX; int8, the same in 8 bits; openvino; or torch: "
+            "the weights and their recipe.",
+            autocompletion=completed("onnx", "int8", "openvino", "torch"),
+        ),
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The bundle's folder; RUN/bundle or RUN/bundle-KIND unless said."),
+    ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Write whole.onnx, too: a graph that takes an image of any size and resizes it."),
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Keep an export that rounds even where its answers are worse.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Write a run as a bundle that needs no torch, once it has answered the test images as the network does."""
+    from foveal.api import export
+    from foveal.cli import show
+
+    with uncollected(), show.working(f"exporting {run}") as progress:
+        bundle = export(run, to=to, out=out, whole=whole, accept=accept, progress=progress)
+    show.json_object(as_dict(bundle)) if as_json else told(bundle)
+
+
+def as_dict(bundle: "Bundle") -> dict[str, object]:
+    """What `--json` prints: where the bundle is, its kind, and how far it agrees with the network."""
+    manifest = bundle.manifest
+    agreement = manifest.agreement.model_dump(mode="json")
+    return {"bundle": str(bundle.path), "kind": manifest.kind, "files": sizes(bundle), "agreement": agreement}
+
+
+def sizes(bundle: "Bundle") -> dict[str, int]:
+    """Bytes of each file."""
+    return {name: len(data) for name, data in bundle.contents.items()}
+
+
+def told(bundle: "Bundle") -> None:
+    """The bundle in a few lines."""
+    from rich.markup import escape
+
+    from foveal.cli import show
+
+    found = bundle.manifest.agreement
+    if found.difference is None:
+        show.out.print("There was no image to compare it with the trained network on.")
+    else:
+        allowed = "" if found.allowed is None else f" (allowed: {found.allowed:g})"
+        ties = f"; {found.ties:,} ties aside" if found.ties else ""
+        show.out.print(
+            f"On {found.images:,} test images: largest difference {found.difference:.2g}{allowed}, "
+            f"{found.changed:,} answers changed{ties}",
+            soft_wrap=True,
+        )
+    for name, score in found.scores.items():
+        show.out.print(
+            f"{name} {score['export']:.4f}, the network's {score['network']:.4f}: difference "
+            f"{score['difference']:+.4f} [dim]\\[{score['low']:+.4f}, {score['high']:+.4f}][/]"
+            f"{'; accepted although worse' if found.accepted else ''}",
+            soft_wrap=True,
+        )
+    if found.whole:
+        show.out.print(
+            f"whole.onnx, which resizes by itself, on {found.whole['images']:,.0f} of them: largest difference "
+            f"{found.whole['difference']:.2g}, {found.whole['changed']:,.0f} answers changed",
+            soft_wrap=True,
+        )
+    if found.torch_seconds and found.export_seconds and found.torch_latency and found.export_latency:
+        show.out.print(
+            f"An image alone {1e3 * found.export_latency:.2f} ms, torch {1e3 * found.torch_latency:.2f} ms; in batches "
+            f"of {found.batch} {1 / found.export_seconds:,.0f} images/s, torch {1 / found.torch_seconds:,.0f}",
+            soft_wrap=True,
+        )
+    for name, size in sizes(bundle).items():
+        show.out.print(f"  {escape(name)}  [dim]{size / 1e6:.2f} MB[/]")
+    show.out.print(f"[bold]{escape(str(bundle.path))}[/]", soft_wrap=True)
