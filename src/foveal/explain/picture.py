@@ -23,7 +23,7 @@ PASSED, FAILED = "#3d9159", "#d4494f"  # contrast above 3.7 on white and on the 
 STRONGEST = 0.85  # opacity of the largest number; of none it is 0, so that the image shows where nothing counts
 QUANTILE = 0.995  # of the absolute map, at which the colours end: a single pixel must not make all others pale
 NAMES = {"grad-cam": "Grad-CAM", "integrated-gradients": "integrated gradients", "occlusion": "occlusion"}
-WRAPPED = 112  # letters of a line
+WRAPPED = 130  # letters of a line
 LINE, SMALL, GAP = 0.165, 8, 0.12  # inches of a line; points of its letters; inches between pictures
 ACROSS = 4  # pictures
 
