@@ -53,7 +53,7 @@ def draw_tested(maps: Sequence[Tested], image: np.ndarray, geometry: Geometry | 
     with style():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(WIDTH, high), layout="none")
+        figure = Figure(figsize=(WIDTH, high))
         for place, one in enumerate([None, *maps]):
             left, top = place % ACROSS * (side + GAP), high - place // ACROSS * row
             bottom = top - 2 * LINE - tall
