@@ -22,6 +22,7 @@ from run_page import COOKBOOK, figures_of, needs_real_images, pages, run_page
 from typer.models import ArgumentInfo, OptionInfo
 
 import foveal
+import foveal.api
 from foveal.bundle import Agreement, Manifest
 from foveal.bundle.folder import Graph, GraphValue
 from foveal.cli.commands import app
@@ -116,6 +117,8 @@ def _python() -> str:
 
 def _object(name: str, thing: Any) -> str:
     shown = f"## {name}\n\n"
+    if inspect.ismodule(thing):
+        thing = getattr(foveal.api, name)  # a room that can be called as the verb
     if not inspect.isclass(thing):
         # As it is written: inspect.signature loses line breaks and the names of types.
         signature = re.match(r"def (.*?):\n    \"\"\"", inspect.getsource(thing), re.DOTALL)

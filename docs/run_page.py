@@ -95,8 +95,9 @@ def run_page(page: Path, folder: Path) -> None:
         PageError: a block failed, or printed something else than the page says.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    blocks = _blocks(page.read_text(encoding="utf-8"))  # before the folder changes: the path may be relative
     with chdir(folder), _style():
-        for block in _blocks(page.read_text(encoding="utf-8")):
+        for block in blocks:
             printed = _run(page, block, namespace)
             if block.printed is not None and _lines(printed) != _lines(block.printed):
                 raise PageError(f"{page.name}:{block.line}: the page says\n{block.printed}\nbut it prints\n{printed}")

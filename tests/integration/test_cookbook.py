@@ -69,6 +69,7 @@ def test_every_idea_has_its_page() -> None:
         "local-connectivity",
         "parameter-sharing",
         "translation-invariance",
+        "your-own-picture",
     }
     contents = (DOCS / "cookbook" / "index.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES] == [line.split("](")[1].split(")")[0] for line in _entries(contents)]
@@ -91,3 +92,11 @@ def test_a_wrong_page_names_its_line(blocks: str, line: int, said: str, tmp_path
     with pytest.raises(runner.PageError, match=rf"wrong\.md:{line}: ") as error:
         runner.run_page(page, tmp_path)
     assert said in str(error.value)
+
+
+def test_a_page_and_its_folder_may_be_given_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "page.md").write_text('```python\nopen("figure.svg", "w").close()\n```\n')
+    monkeypatch.chdir(tmp_path)
+    runner.run_page(Path("page.md"), Path("made"))
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["figure.svg"]

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from cues import CONTRACT, SIDE, cued, seeing
 from foveal.chosen import Chosen
+from foveal.errors import NetError
 from foveal.explain.attribution import Attribution, Check, at_original
 from foveal.explain.attribution import Tested as Explained  # a name that pytest does not take for a class of tests
+from foveal.explain.drawing import svg
 from foveal.explain.faithful import Bench, rank_correlation
 from foveal.explain.methods import Method, grad_cam, occlusion, spatial_layers
-from foveal.explain.picture import drawn, figure_of
+from foveal.explain.picture import FAILED, PASSED, draw_tested
 from foveal.explain.redraw import redrawn
 from foveal.nets.detect import DetectionHead
 from foveal.nets.heads import ClassificationHead
@@ -190,14 +192,31 @@ def test_heads_that_find_things_are_explained_at_their_strides() -> None:
 
 
 def test_a_figure_says_whether_it_is_an_explanation() -> None:
-    found = Attribution("occlusion", Chosen(0, "red"), np.eye(8, dtype=np.float32), True, how="a window")
-    image = np.zeros((8, 8, 1), np.uint8)
-    for passed, badge in ((True, "TESTED"), (False, "NOT AN EXPLANATION")):
-        tested = Explained(found, (Check("noise", 0.9 if passed else 0.1, 0.5, "above", "Noise gives another map."),))
-        figure = figure_of(tested, image)
-        texts = [text.get_text() for text in figure.texts]
-        assert texts[0] == badge
-        assert ("Noise gives another map." in texts[2]) is not passed
-        assert drawn(figure).startswith(b"\x89PNG")
-        assert drawn(figure, "svg") == drawn(figure_of(tested, image), "svg")
-    assert figure_of(tested, np.zeros((16, 32, 3), np.uint8), Geometry(32, 16, 0.5, 0.5, -4, 0)).axes
+    found = Attribution(
+        "occlusion", Chosen(0, "red"), np.diag([2.0] * 4 + [-1.0] * 4).astype(np.float32), True, how="a window"
+    )
+    image = np.full((8, 8, 1), 90, np.uint8)
+    stood, fell = (
+        Explained(found, (Check("noise", value, 0.5, "above", "Noise gives another map."),)) for value in (0.9, 0.1)
+    )
+    figure = draw_tested([stood, fell], image)
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[:4] == ["tested", "✓ noise", "not an explanation", "✗ noise"]
+    assert [figure.texts[number].get_color() for number in (0, 2)] == [PASSED, FAILED]
+    assert texts[4].startswith("occlusion: This map stood all 1 tests")
+    assert texts[5] == "occlusion: Noise gives another map. Made from: a window."
+    plain, first, second = figure.axes
+    assert [len(axes.lines) for axes in (plain, first, second)] == [0, 0, 2]  # only what failed is crossed out
+    under, over = first.images
+    assert under.get_array()[0, 0].tolist() == [90, 90, 90]
+    purple, orange = over.to_rgba(np.array([2.0, -2.0]))[:, :3]
+    assert purple[2] > purple[0] > purple[1]
+    assert orange[0] > orange[1] > orange[2]
+    assert over.get_alpha()[0, 1] == 0
+    assert over.get_alpha()[0, 0] > over.get_alpha()[7, 7] > 0
+    assert svg(figure) == svg(draw_tested([stood, fell], image))
+    assert len(draw_tested([stood] * 4, image).axes) == 5
+    across = draw_tested([fell], np.zeros((16, 32, 3), np.uint8), Geometry(32, 16, 0.5, 0.5, -4, 0))
+    assert across.axes[1].images[1].get_array().shape == (16, 32)
+    with pytest.raises(NetError, match="found none"):
+        draw_tested([], image)

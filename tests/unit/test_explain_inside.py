@@ -1,10 +1,12 @@
 """A network seen at work, with numbers worked out by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context
 from torch import nn
 
 from foveal.errors import NetError
@@ -393,7 +395,14 @@ def test_figures():
     drawn = svg(draw_arithmetic(worked))
     assert f"the network computed {worked.value:.5g}" in drawn
     assert "patch: rows 2 to 4, columns 3 to 5" in drawn
-    assert len(draw_arithmetic(arithmetic(net, pixels, "head.output", (1,))).axes) == 3
+    output = arithmetic(net, pixels, "head.output", (1,))
+    dense = draw_arithmetic(output)
+    assert len(dense.axes) == 3
+    assert {"input", "× weight", "= products"} <= {text.get_text() for text in dense.texts}  # the formula's words
+    assert "-0.0000" not in str(replace(output, bias=0.0, kernel=-np.zeros_like(output.patch)))
+    with rc_context({"figure.constrained_layout.use": True, "axes.grid": True}):  # as in somebody's notebook
+        assert draw_arithmetic(output).get_layout_engine() is None
+        assert svg(draw_maps(seen["body.0.conv"])) == svg(sheet)
     assert "variance" in svg(draw_arithmetic(arithmetic(net, pixels, "body.1.norm", (1, 2, 3))))
     pooled = network("mp3same-8c1:elu", channels=3)
     for layer, position in (("mp3same", (0, 0, 0)), ("8c1:elu", (5, 0, 0)), ("body.1.activation", (5, 0, 0))):

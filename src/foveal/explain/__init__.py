@@ -20,6 +20,7 @@ from foveal.explain.field import Box, EffectiveField, ReceptiveField, effective_
 from foveal.explain.figures import draw_filters, draw_histogram, draw_maps, draw_spread
 from foveal.explain.likes import Excited, Liking, likings
 from foveal.explain.maximise import Maximised, maximised
+from foveal.explain.picture import draw_tested
 from foveal.explain.places import Place
 from foveal.explain.spread import DropoutSpread, dropout_spread
 from foveal.explain.target import Target, targets
@@ -63,6 +64,7 @@ __all__ = [
     "draw_maps",
     "draw_on",
     "draw_spread",
+    "draw_tested",
     "dropout_spread",
     "effective_field",
     "equivariance",

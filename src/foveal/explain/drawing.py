@@ -22,12 +22,15 @@ ACCENT = "#4a8fc9"
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": GRAY,
     "axes.facecolor": "none",
+    "axes.grid": False,
     "axes.labelcolor": GRAY,
     "axes.labelsize": 9,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlecolor": GRAY,
     "axes.titlesize": 9,
+    "figure.autolayout": False,  # each figure has its own layout, whatever a notebook has set
+    "figure.constrained_layout.use": False,
     "figure.facecolor": "none",
     "font.size": 9,
     "savefig.facecolor": "none",

@@ -206,4 +206,4 @@ def _number(value: float) -> str:
         return f"{'−∞' if value < 0 else '∞':>10}"
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:>10.3e}"
-    return f"{value:>10.4f}"
+    return f"{value + 0.0:>10.4f}"  # of −0 it makes 0

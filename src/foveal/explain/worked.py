@@ -78,7 +78,8 @@ def _row(found: Arithmetic) -> "Figure":
     side = 0.6 * len(shown)
     figure, top = _written(_head(found), 3 * (CELL + 0.08) + 3 * LINE)
     wide, high = figure.get_size_inches()
-    for place, (name, values) in enumerate((("patch", patch), ("× kernel", kernel), ("= products", products))):
+    names = ("input", "× weight") if found.rows is None else ("patch", "× kernel")
+    for place, (name, values) in enumerate(zip((*names, "= products"), (patch, kernel, products))):
         bottom = high - top - LINE - place * (CELL + 0.08) - CELL
         axes = figure.add_axes((0.9 / wide, bottom / high, side / wide, CELL / high))
         _grid(axes, values[None, shown], float(np.abs(values[shown]).max()))
@@ -122,8 +123,8 @@ def _span(at: np.ndarray) -> str:
 
 
 def _last(found: Arithmetic, rest: float, left: int, what: str) -> str:
-    others = f"{left} other {what}: {rest:.4g}    " if left else ""
-    bias = f"bias: {found.bias:.4g}    " if found.bias else ""
+    others = f"{left} other {what}: {rest:.4g}; " if left else ""
+    bias = f"bias: {found.bias:.4g}; " if found.bias else ""
     return f"{others}{bias}{found.result:.5g} in all; the network computed {found.value:.5g}"
 
 
