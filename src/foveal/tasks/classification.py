@@ -8,7 +8,7 @@ import numpy as np
 from foveal.answers import Label
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task
+from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task, Telling
 from foveal.types import Dataset, Geometry
 
 __all__ = ["CLASSIFICATION"]
@@ -55,6 +55,12 @@ def _suspected(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspe
     return suspected_labels(kept, dataset, seed)
 
 
+def _telling() -> Telling:
+    from foveal.measure.telling import LABEL
+
+    return LABEL
+
+
 CLASSIFICATION = Task(
     name="classification",
     summary="one label an image",
@@ -68,4 +74,5 @@ CLASSIFICATION = Task(
     headline=("accuracy", "top5_accuracy", "macro_f1"),
     pipeline="image-classification",
     suspicion=Suspicion("labels", _kept, _suspected),
+    telling=_telling,
 )
