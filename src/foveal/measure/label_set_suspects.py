@@ -88,8 +88,8 @@ def kept_logits(outputs: np.ndarray, geometries: Sequence[Geometry] = ()) -> lis
 def suspected_label_sets(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
     """What looks wrong of several labels an image, from the logits of all images: a finding a yes or no.
 
-    The facts of a finding: `score`, how unlikely what is given is, 0 to 1; `name` of the label; `given` and `suggested`,
-    yes or no; `image_score`, how unlikely the labels of the image are as a whole (1 - `image_quality`).
+    The facts of a finding: `score`, how unlikely what is given is, 0 to 1; `name` of the label; `given` and
+    `suggested`, yes or no; `image_score`, how unlikely the labels of the image are as a whole (1 - `image_quality`).
     """
     logits = np.stack(kept)
     targets = dataset.targets.reshape(logits.shape)
@@ -98,8 +98,8 @@ def suspected_label_sets(kept: Sequence[np.ndarray], dataset: Dataset, seed: int
     findings = []
     for row, column in zip(suspects.rows.tolist(), suspects.columns.tolist()):
         name, has, likely = dataset.labels[column], targets[row, column] == 1, float(probabilities[row, column])
-        said, looks = ("has it", "looks without it") if has else ("does not", "looks as if it did")
-        message = f"{name}: said to {'have it' if has else 'be without it'}, {looks} (probability of it {likely:.2f})"
+        told = "labelled as having it, looks without it" if has else "labelled as without it, looks as having it"
+        message = f"{name}: {told} (its probability {likely:.2f})"
         given, suggested = (YES, NO) if has else (NO, YES)
         own = likely if has else 1 - likely
         facts = {"score": round(1 - own, 4), "name": name, "given": given, "suggested": suggested}

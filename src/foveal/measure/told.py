@@ -15,9 +15,7 @@ __all__ = ["told_labels", "told_values"]
 ALIKE = 1e-9  # of the variance of the truth: what is below is rounding
 
 
-def told_labels(
-    outputs: np.ndarray, truth: np.ndarray, fewest: int = 2
-) -> tuple[Score, tuple[Score | None, ...]]:
+def told_labels(outputs: np.ndarray, truth: np.ndarray, fewest: int = 2) -> tuple[Score, tuple[Score | None, ...]]:
     """The mean over labels of AUROC, and that of each label; 0.5 between 0 and 1 where there is none.
 
     The variance of the mean is DeLong's, summed over labels for each image before it is squared, so that labels which

@@ -1,10 +1,8 @@
 """Which values look wrong: those that lie much farther from what networks say, out of fold, than others like them.
 
-How far is usual depends on the value: ages of children are told to a year, of the old to ten. So the distance is counted
-in the median one of the images for which about the same value was said, less what it usually is for them.
-
-Source: distances in median absolute deviations, as Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993),
-section 3.3; here the median and the deviation are local.
+How far is usual depends on the value: ages of children are told to a year, of the old to ten. So the distance is
+counted in the median one of the images for which about the same value was said, which a wrong value among them hardly
+moves.
 """
 
 from collections.abc import Sequence
@@ -19,11 +17,11 @@ from foveal.types import Dataset, Finding, Geometry
 __all__ = ["FARTHEST_USUAL", "VALUE_SUSPECT", "kept_values", "suspected_values", "times_usual"]
 
 VALUE_SUSPECT = "value-suspect"
-LIKE = 0.2  # of the images, whose predicted value is nearest
-FEWEST, MOST = 30, 200  # of them
+LIKE = 0.4  # of the images, whose predicted value is nearest
+FEWEST, MOST = 30, 1000  # of them
 SMALLEST = 0.1  # of the median distance of all images, below which that of some counts as this
 ROUNDING = 1e-6  # of the spread of the values
-FARTHEST_USUAL = 4.0  # median distances; of normal ones 0.7% lie beyond
+FARTHEST_USUAL = 3.0  # median distances; of normal ones 4% lie beyond
 CHUNK = 4_000_000  # numbers sorted at once
 REMEDY = (
     "Look at the image. Where the value is wrong, correct it and train again; where it is right, leave it: rare "
@@ -32,40 +30,31 @@ REMEDY = (
 
 
 def times_usual(predicted: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) how many times as far the given value is from where it would usually be as is usual, and (N,) that usual
-    distance.
+    """(N,) how many times as far the given value is from the predicted one as is usual, and (N,) that usual distance.
 
-    Of the fifth of the images (30 to 200) whose predicted values are nearest, the median of given less predicted is
-    where it would usually be, and the median distance from there the usual one; that is never below a tenth of the one
-    of all images.
+    It is the median of those images, two in five (30 to 1,000), whose predicted values are nearest; never below a tenth
+    of the median of all images.
 
     Args:
         predicted: (N,) out of fold.
         given: (N,).
     """
-    residual = given.astype(np.float64) - predicted
+    far = np.abs(given.astype(np.float64) - predicted)
     order = np.argsort(predicted, kind="stable")
-    count = min(len(order), max(FEWEST, min(MOST, round(LIKE * len(order)))))
-    middle, usual = _running(residual[order], count)
-    everywhere = float(np.median(np.abs(residual - np.median(residual))))
-    smallest = max(SMALLEST * everywhere, ROUNDING * float(np.std(given)), float(np.finfo(np.float32).tiny))
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    usual = np.maximum(usual, smallest)[back]
-    return np.abs(residual - middle[back]) / usual, usual
+    smallest = max(SMALLEST * float(np.median(far)), ROUNDING * float(np.std(given)), float(np.finfo(np.float32).tiny))
+    usual = np.empty(len(far))
+    usual[order] = np.maximum(_running_median(far[order]), smallest)
+    return far / usual, usual
 
 
-def _running(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each value, and those before and after it, `count` in all: the median, and the median distance from it."""
+def _running_median(values: np.ndarray) -> np.ndarray:
+    """Of each value and as many before as after it; at the ends of the nearest that have as many."""
+    count = min(len(values), max(FEWEST, min(MOST, round(LIKE * len(values)))))
     windows = np.lib.stride_tricks.sliding_window_view(values, count)
-    middle, usual = np.empty(len(windows)), np.empty(len(windows))
     step = max(1, CHUNK // count)
-    for start in range(0, len(windows), step):
-        some = windows[start : start + step]
-        middle[start : start + step] = np.median(some, axis=1)
-        usual[start : start + step] = np.median(np.abs(some - middle[start : start + step, None]), axis=1)
+    parts = [np.median(windows[start : start + step], axis=1) for start in range(0, len(windows), step)]
     place = np.clip(np.arange(len(values)) - count // 2, 0, len(windows) - 1)
-    return middle[place], usual[place]
+    return np.concatenate(parts)[place]
 
 
 def kept_values(outputs: np.ndarray, geometries: Sequence[Geometry] = ()) -> list[np.ndarray]:
@@ -74,10 +63,10 @@ def kept_values(outputs: np.ndarray, geometries: Sequence[Geometry] = ()) -> lis
 
 
 def suspected_values(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
-    """What looks wrong of one value an image, or several, each by itself: what is more than four times as far from where
-    it would usually be as is usual (`times_usual`), the farthest first.
+    """What looks wrong of one value an image, or several, each by itself: what is more than three times as
+    far from what is predicted as is usual (`times_usual`), the farthest first.
 
-    The facts of a finding: `score`, the share of the distance that is beyond the usual, 0.75 to 1 (1 - 1 / times);
+    The facts of a finding: `score`, the share of the distance that is beyond the usual, 0.67 to 1 (1 - 1 / times);
     `name` of the value; `given`; `suggested`, the value predicted out of fold; `usual`, how far off is usual there.
     """
     predicted = np.stack(kept).astype(np.float64)
