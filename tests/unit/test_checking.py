@@ -233,16 +233,17 @@ def test_suspects_among_several_labels(
         return f"{light},{k % 2}"
 
     rows = np.arange(60)
-    exactly(monkeypatch, np.stack([np.where(rows >= 30, 3.0, -3.0), np.where(rows % 2, 3.0, -3.0)], axis=1))
+    light = np.where(rows == 0, -4.0, np.where(rows >= 30, 3.0, -3.0))
+    exactly(monkeypatch, np.stack([light, np.where(rows % 2, 3.0, -3.0)], axis=1))
     found = check_labels(foveal.look(table("light,odd", cells), reading=Reading(target=("light", "odd"))))
     assert (found.what, found.images, found.targets, found.measured) == ("labels", 60, 119, "macro_auroc")
     (finding,) = found.findings
     assert (finding.kind, finding.files) == ("label-suspect", ("00.png",))
     assert (finding.facts["name"], finding.facts["given"], finding.facts["suggested"]) == ("light", "yes", "no")
-    assert finding.facts["score"] == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-4)
+    assert finding.facts["score"] == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-4)
     monkeypatch.setattr("foveal.cli.show_checks.out", Console(width=150))
     show_checks(None, found)
-    assert "00.png light yes no 0.95" in " ".join(capsys.readouterr().out.split())
+    assert "00.png light yes no 0.98" in " ".join(capsys.readouterr().out.split())
     json.dumps(with_checks({"findings": []}, None, found))
 
 
@@ -262,7 +263,9 @@ def test_shortcuts_to_several_labels_and_to_values(table: Callable[..., Path]) -
     labels = table("light,odd", lambda k: f"{int(k >= 30)},{k % 2}")
     shown = (
         CliRunner()
-        .invoke(app, ["look", str(labels), "--target", "light,odd", "--shortcuts"], env={"COLUMNS": "170"})
+        .invoke(
+            app, ["look", str(labels), "--target", "light", "--target", "odd", "--shortcuts"], env={"COLUMNS": "170"}
+        )
         .output
     )
     assert "the labels told from" in shown
