@@ -377,4 +377,4 @@ def test_the_reference_page_knows_every_kind() -> None:
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 47
+    assert len(made) == 48
