@@ -32,6 +32,7 @@ __all__ = [
     "Suspected",
     "Suspicion",
     "Task",
+    "Telling",
 ]
 
 
@@ -393,6 +394,7 @@ class Suspected:
         wrong: how many of them are wrong, as estimated; None where there is no estimate.
         measured: name of the score that says how good the networks were that judged.
         score: theirs, out of fold, against the targets as they are given.
+        least: of that score, below which the networks say little.
     """
 
     findings: tuple[Finding, ...]
@@ -400,6 +402,7 @@ class Suspected:
     wrong: float | None
     measured: str
     score: Score
+    least: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -420,6 +423,35 @@ class Suspicion:
 
 
 @dataclass(frozen=True, eq=False)
+class Telling:
+    """How well a few numbers of each image (its colours, the form of its file) tell the targets.
+
+    Args:
+        measured: name of the score, which is 1 where all is told.
+        it: what is told, in words (`the label`).
+        one: what could have a source to itself, in words (`one class`).
+        constant: the best answer that is always the same, in words.
+        much: from which share of the way from that answer's score to 1 on too much is told.
+        shown: a score, in words.
+        outputs: (L, F) numbers, standardised, and (L, …) targets, both to be learned from, and (H, F) numbers of other
+            images to (H, …) outputs for those.
+        score: outputs for all images, each from a regression that did not see it, their targets and a seed to the score
+            and, where there are several labels or values, that of each, None where it has no meaning.
+        nothing: targets to the score of the answer that is always the same.
+    """
+
+    measured: str
+    it: str
+    one: str
+    constant: str
+    much: float
+    shown: Callable[[float], str]
+    outputs: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    score: Callable[[np.ndarray, np.ndarray, int], tuple[Score, Sequence[Score | None]]]
+    nothing: Callable[[np.ndarray], Score]
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """One task: everything that differs from another task is a field here.
 
@@ -435,6 +467,7 @@ class Task:
             that; None where a target cannot be said of another image.
         pipeline: what the Hugging Face hub calls such a task; empty where it has no name for it.
         suspicion: finds targets that look wrong; None where that has no meaning yet.
+        telling: finds what else gives a target away; None where the answer is not about the whole image.
     """
 
     name: str
@@ -454,6 +487,7 @@ class Task:
     recall: Callable[[np.ndarray, int], np.ndarray] | None = None
     pipeline: str = ""
     suspicion: Suspicion | None = None
+    telling: Callable[[], Telling] | None = None
 
     def targets(self, cells: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Parse a whole column.

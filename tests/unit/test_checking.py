@@ -21,7 +21,7 @@ from foveal.errors import RecipeError, SourceError
 from foveal.measured import Score
 from foveal.recipe import InputContract
 from foveal.tasks import named_task
-from foveal.types import Finding
+from foveal.types import Finding, Reading
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_on_the_command_line(mislabelled: tuple[Path, set[str]]) -> None:
     told = json.loads(CliRunner().invoke(app, [*command[:2], "--shortcuts", "--json"]).stdout)
     assert told["shortcuts"]["views"]["colours"]["value"] > 0.9
     assert told["findings"][-1]["kind"] == "shortcut"
-    assert told["findings"][-1]["majority"] == 0.5
+    assert told["findings"][-1]["constant"] == 0.5
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_a_source_that_one_class_has_to_itself_is_a_shortcut(tmp_path: Path) -> 
     views = {finding.facts["view"] for finding in findings}
     assert {"file", "name", "border"} <= views
     assert "centre" not in views
-    assert found.majority.value == 0.5
+    assert found.constant.value == 0.5
     assert found.views["file"].value == 1.0
     dataset = foveal.look(tmp_path / "xrays", shortcuts=True)
     assert dataset.findings[-len(findings) :] == findings
@@ -197,20 +197,85 @@ def test_images_that_are_no_files_have_no_view_of_files(monkeypatch: pytest.Monk
     assert found.images == 400
 
 
-def test_what_has_no_single_label_is_refused_in_words(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    lines = ["path,age"]
-    for k in range(40):
-        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / f"{k}.png")
-        lines.append(f"{k}.png,{20.5 + k}")
-    (tmp_path / "ages.csv").write_text("\n".join(lines))
-    dataset = foveal.look(tmp_path / "ages.csv")
-    with pytest.raises(
-        SourceError, match=r"Expected boxes .*, or one label an image to look for label suspects, found one value"
-    ):
-        check_labels(dataset)
-    told = CliRunner().invoke(app, ["look", str(tmp_path / "ages.csv"), "--shortcuts"])
-    assert told.exit_code == 1
+def test_shortcuts_to_boxes_are_refused_in_words(drawn_boxes: Path) -> None:
+    with pytest.raises(SourceError, match=r"found boxes .* do not say where things are in it"):
+        check_shortcuts(foveal.look(drawn_boxes))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[[str, Callable[[int], str]], Path]:
+    """60 images, the k-th as bright as 4 k + 2, and what is written of the k-th."""
+
+    def write(columns: str, cells: Callable[[int], str]) -> Path:
+        lines = [f"path,{columns}"]
+        for k in range(60):
+            Image.fromarray(np.full((8, 8, 3), 4 * k + 2, np.uint8)).save(tmp_path / f"{k:02}.png")
+            lines.append(f"{k:02}.png,{cells(k)}")
+        (tmp_path / "table.csv").write_text("\n".join(lines))
+        return tmp_path / "table.csv"
+
+    return write
+
+
+def exactly(monkeypatch: pytest.MonkeyPatch, outputs: np.ndarray) -> None:
+    """Networks that say this."""
+    monkeypatch.setattr(
+        "foveal.engine.out_of_fold.kept_by_training",
+        lambda dataset, task, suspicion, *how: (list(suspicion.kept(outputs, ())), "net"),
+    )
+
+
+def test_suspects_among_several_labels(
+    table: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cells(k: int) -> str:
+        light = {0: "1", 1: ""}.get(k, str(int(k >= 30)))
+        return f"{light},{k % 2}"
+
+    rows = np.arange(60)
+    light = np.where(rows == 0, -4.0, np.where(rows >= 30, 3.0, -3.0))
+    exactly(monkeypatch, np.stack([light, np.where(rows % 2, 3.0, -3.0)], axis=1))
+    found = check_labels(foveal.look(table("light,odd", cells), reading=Reading(target=("light", "odd"))))
+    assert (found.what, found.images, found.targets, found.measured) == ("labels", 60, 119, "macro_auroc")
+    (finding,) = found.findings
+    assert (finding.kind, finding.files) == ("label-suspect", ("00.png",))
+    assert (finding.facts["name"], finding.facts["given"], finding.facts["suggested"]) == ("light", "yes", "no")
+    assert finding.facts["score"] == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-4)
+    monkeypatch.setattr("foveal.cli.show_checks.out", Console(width=150))
+    show_checks(None, found)
+    assert "00.png light yes no 0.98" in " ".join(capsys.readouterr().out.split())
+    json.dumps(with_checks({"findings": []}, None, found))
+
+
+def test_suspects_among_values(table: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = foveal.look(table("age", lambda k: str(90.5 if k == 7 else k + 0.5)))
+    off = np.where(np.arange(60) % 2, 1.0, -1.0)
+    exactly(monkeypatch, (np.arange(60) + 0.5 + off).astype(np.float32)[:, None])
+    found = check_labels(dataset)
+    (finding,) = found.findings
+    assert (found.what, found.targets, found.measured) == ("values", 60, "r2")
+    assert (finding.kind, finding.files) == ("value-suspect", ("07.png",))
+    assert (finding.facts["given"], finding.facts["suggested"]) == (90.5, 8.5)
+    json.dumps(with_checks({"findings": []}, None, found))
+
+
+def test_shortcuts_to_several_labels_and_to_values(table: Callable[..., Path]) -> None:
+    labels = table("light,odd", lambda k: f"{int(k >= 30)},{k % 2}")
+    shown = (
+        CliRunner()
+        .invoke(
+            app, ["look", str(labels), "--target", "light", "--target", "odd", "--shortcuts"], env={"COLUMNS": "170"}
+        )
+        .output
+    )
+    assert "the labels told from" in shown
+    assert "mean AUROC" in shown
+    assert "light 1.000" in shown
+    values = table("age", lambda k: str(k + 0.5))
+    told = json.loads(CliRunner().invoke(app, ["look", str(values), "--shortcuts", "--json"]).stdout)
+    assert told["shortcuts"]["measured"] == "r2"
+    assert told["shortcuts"]["views"]["centre"]["value"] > 0.95
+    assert told["shortcuts"]["constant"]["value"] == 0
 
 
 def test_a_handful_of_images_is_refused(image_folder: Callable[..., Path]) -> None:

@@ -22,6 +22,7 @@ from foveal.data.twin_findings import CONTRARY, CUT, NEAR
 from foveal.errors import SourceError, UnreadableImage
 from foveal.measure.shortcuts import SHORTCUT
 from foveal.measure.suspects import SUSPECT
+from foveal.measure.value_suspects import VALUE_SUSPECT
 from foveal.readers import ImageReader
 from foveal.task import Task
 from foveal.tasks import named_task
@@ -370,10 +371,10 @@ def test_the_reference_page_knows_every_kind() -> None:
     sources = [path.read_text() for path in (root / "src/foveal/data").rglob("*.py")]
     made = {kind for text in sources for kind in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     made |= {kind for text in sources for kind in re.findall(r'_grouped\(\s*"([a-z-]+)"', text)}
-    made |= {*NOTES, *TEXTS, CONTRADICTING, LEAK, NEAR, CONTRARY, CUT, SUSPECT, SHORTCUT}
+    made |= {*NOTES, *TEXTS, CONTRADICTING, LEAK, NEAR, CONTRARY, CUT, SUSPECT, VALUE_SUSPECT, SHORTCUT}
     made |= {kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())}
     page = (root / "docs/reference/sources.md").read_text()
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 47
+    assert len(made) == 48

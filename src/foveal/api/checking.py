@@ -13,7 +13,7 @@ from foveal.extras import extra
 from foveal.measured import Score
 from foveal.recipe import InputContract
 from foveal.recipes import named_recipe, natural
-from foveal.task import Suspicion, Task
+from foveal.task import Suspicion, Task, Telling
 from foveal.types import Dataset, Finding, Progress
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ __all__ = ["LabelCheck", "check_labels", "check_shortcuts"]
 
 THUMBNAIL = 32  # pixels that histograms are taken from
 FEWEST = 30  # images
-LEARNED = 0.3  # of the networks' score, below which they say little
 ASKED = 20  # images between two signs of life
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCheck:
-    """What came of looking for wrong labels, or boxes.
+    """What came of looking for wrong labels, values or boxes.
 
     Args:
-        what: was judged, in the plural: `labels`, `boxes`.
+        what: was judged, in the plural: `labels`, `values`, `boxes`.
         findings: one a suspect, the worst first.
         images: that were looked at: all that can be used.
-        targets: how many labels, or boxes, they have.
+        targets: how many labels, values or boxes they have; of several labels each yes or no that is known is one.
         wrong: how many of those are wrong, as estimated; None where there is no estimate.
         measured: name of the score of the networks that judged, out of fold, against what is given; the lower it is,
-            the less they say of a single label or box. `accuracy`; of boxes `recall`, the share that were found.
+            the less they say of a single label or box. `accuracy`; of several labels at once `macro_auroc`; of values
+            `r2`; of boxes `recall`, the share that were found.
         score: it.
         net: of those networks, in one line.
         seconds: that it took.
@@ -80,10 +80,12 @@ def check_labels(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> LabelCheck:
-    """Find labels, or boxes, that look wrong, from three networks, each of which answers for the third of the images
-    that it did not see: labels by confident learning (Northcutt et al., JAIR 2021), boxes by what detectors find (see
-    `foveal.measure.box_suspects`). Photographs are judged from a pretrained backbone, where its weights can be had:
-    labels from its features, boxes by training it; anything else by networks trained from scratch, for the minutes.
+    """Find labels, values or boxes that look wrong, from three networks, each of which answers for the third of the
+    images that it did not see: labels by confident learning (Northcutt et al., JAIR 2021), of several at once each by
+    itself; values by how far off they are (`foveal.measure.value_suspects`); boxes by what detectors find
+    (`foveal.measure.box_suspects`). Photographs are judged from a pretrained backbone, where its weights can be had:
+    labels and values from its features, boxes by training it; anything else by networks trained from scratch, for the
+    minutes.
 
     All images take part, test images included: nothing is learned for later, and a wrong label is wrong in any split.
 
@@ -91,7 +93,7 @@ def check_labels(
         minutes: for all of it, on this machine.
 
     Raises:
-        SourceError: the images have neither one label each nor boxes, or there are too few of them.
+        SourceError: there are too few images, or their targets are all the same.
         RecipeError: the minutes are no time, or too few.
     """
     with extra("train"):
@@ -109,7 +111,7 @@ def check_labels(
         how = seed, progress, recipe, weights
         kept, net = kept_by_training(dataset, task, suspicion, parts, minutes, on, *how)
     told = suspicion.found(kept, dataset, seed)
-    if told.score.value < LEARNED:
+    if told.score.value < told.least:
         notes += (f"the networks are right on little of it ({told.measured} {told.score}): give more --minutes",)
     counts = len(dataset), told.targets, told.wrong, told.measured, told.score
     return LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
@@ -118,18 +120,19 @@ def check_labels(
 def check_shortcuts(
     dataset: Dataset, *, seed: int = 0, progress: Progress | None = None
 ) -> "tuple[Shortcuts, tuple[Finding, ...]]":
-    """How well a part of the image, its colours, or its file tell the label, each on its own; and a finding for each
-    that tells it far better than the most frequent label, and no worse than the thing itself.
+    """How well a part of the image, its colours, or its file tell the label, the labels or the values, each on its own;
+    and a finding for each that tells them far better than an answer that is always the same, and no worse than the
+    thing itself.
 
     Raises:
-        SourceError: the images do not have one label each, or too few of them.
+        SourceError: the images have boxes, or there are too few of them, or their targets are all the same.
     """
     with extra("train"):
         from foveal.data.cache import pixels
     from foveal.measure.shortcuts import SIDE, chosen, find_shortcuts, histogram, shortcut_findings, views_of
 
-    task = _exclusive(dataset, "shortcuts")
-    rows = chosen(dataset.targets, seed)
+    task, how = _told(dataset)
+    rows = chosen(dataset.strata, seed)
     some = _subset(dataset, rows)
     contract = InputContract(
         height=THUMBNAIL, width=THUMBNAIL, channels=3 if some.channels == 3 else 1, resize="stretch"
@@ -138,23 +141,30 @@ def check_shortcuts(
     step = THUMBNAIL // SIDE
     small = array.reshape(len(some), SIDE, step, SIDE, step, -1).mean(axis=(2, 4)).round().astype(np.uint8)
     views = views_of(small, np.stack([histogram(image) for image in array])) | _file_views(some, progress)
-    found = find_shortcuts(views, some.targets.astype(np.int64), some.groups, seed)
+    found = find_shortcuts(views, some.targets, some.groups, how, some.strata, some.labels, seed)
     return found, shortcut_findings(found)
 
 
-def _exclusive(dataset: Dataset, what: str) -> Task:
-    """The task of the dataset.
+def _told(dataset: Dataset) -> tuple[Task, Telling]:
+    """The task of the dataset, and how well its targets are told.
 
     Raises:
-        SourceError: its targets are not one label an image, or there are too few images.
+        SourceError: they say where things are, or there are too few images.
     """
-    from foveal.tasks import named_task
+    from foveal.tasks import TASKS, named_task
 
     task = named_task(dataset.task)
-    if not task.answer.exclusive:
-        raise _refused("one label an image", what, task, dataset)
-    _enough(dataset, task, what)
-    return task
+    if task.telling is None:
+        known = "; ".join(other.summary for other in TASKS.values() if other.telling)
+        raise SourceError(
+            f"Expected an answer for the whole image ({known}) to look for shortcuts, found {task.summary} in "
+            f"{dataset.source.spec}: the border, the colours or the file of an image do not say where things are "
+            "in it.",
+            remedy="Leave --shortcuts out. To find out whether they tell which things are in an image, give a table "
+            "of the images with the labels of their boxes.",
+        )
+    _enough(dataset, task, "shortcuts")
+    return task, task.telling()
 
 
 def _judged(dataset: Dataset) -> tuple[Task, Suspicion]:
@@ -167,18 +177,14 @@ def _judged(dataset: Dataset) -> tuple[Task, Suspicion]:
 
     task, what = named_task(dataset.task), "label suspects"
     if task.suspicion is None:
-        known = ", or ".join(other.summary for other in TASKS.values() if other.suspicion)
-        raise _refused(known, what, task, dataset)
+        known = "; ".join(other.summary for other in TASKS.values() if other.suspicion)
+        raise SourceError(
+            f"Expected {known} to look for {what}, found {task.summary} in {dataset.source.spec}.",
+            remedy="Leave the option out; or name another target or task, where there is one: --task classification.",
+        )
     task.ready()
     _enough(dataset, task, what)
     return task, task.suspicion
-
-
-def _refused(expected: str, what: str, task: Task, dataset: Dataset) -> SourceError:
-    return SourceError(
-        f"Expected {expected} to look for {what}, found {task.summary} in {dataset.source.spec}.",
-        remedy="Leave the option out; or name another target or task, where there is one: --task classification.",
-    )
 
 
 def _enough(dataset: Dataset, task: Task, what: str) -> None:
@@ -187,11 +193,12 @@ def _enough(dataset: Dataset, task: Task, what: str) -> None:
         SourceError: there are too few images, or labels.
     """
     counts = task.answer.summary(dataset.targets, dataset.labels)["labels"]
-    used, least = sum(count > 0 for count in counts.values()), 1 if task.answer.placed else 2
-    if used < least or len(dataset) < FEWEST:
-        labels = "a label" if least == 1 else "two labels"
+    placed = task.answer.placed
+    used = sum(count > 0 for count in counts.values()) if placed else len(np.unique(dataset.strata))
+    if used < (1 if placed else 2) or len(dataset) < FEWEST:
+        wanted = "a label" if placed else "two labels" if counts else "different values"
         raise SourceError(
-            f"Expected at least {FEWEST} images of {labels} to look for {what}, found {len(dataset)} of {used}.",
+            f"Expected at least {FEWEST} images of {wanted} to look for {what}, found {len(dataset)} of {used}.",
             remedy="Add images.",
         )
 

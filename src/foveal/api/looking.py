@@ -43,17 +43,17 @@ def look(
             (`hf:OWNER/NAME`), or a built-in set (`digits`, `cifar10`, `cifar100`).
         task: what is to be learned; found from the targets when left out.
         reading: how the targets are to be found, where the source leaves that open.
-        suspects: find labels, or boxes, that look wrong, too, by networks that learn for `minutes`: findings of the
-            kinds `label-suspect`, `missing-box-suspect`, `misplaced-box-suspect` and `doubled-box-suspect`, the worst
-            first.
-        shortcuts: find out, too, whether the border, the colours or the form of the file alone tell the label: findings
-            of the kind `shortcut`.
+        suspects: find labels, values or boxes that look wrong, too, by networks that learn for `minutes`: findings of
+            the kinds `label-suspect`, `value-suspect`, `missing-box-suspect`, `misplaced-box-suspect` and
+            `doubled-box-suspect`, the worst first.
+        shortcuts: find out, too, whether the border, the colours or the form of the file alone tell the label, the
+            labels or the values: findings of the kind `shortcut`.
         decisions: a table of what to leave out and what belongs together, as `look --fix` proposes one.
         progress: is told what is going on (`decoding`, `downloading`), how much is done, and of how much.
 
     Raises:
         SourceError: there is nothing usable there; the message says what was found. Or suspects or shortcuts were asked
-            for, and the targets are not one label an image, nor, for suspects, boxes.
+            for, and there are too few images, or, for shortcuts, the targets are boxes.
     """
     from foveal.api.checking import check_labels, check_shortcuts
     from foveal.data import look as look_at

@@ -41,9 +41,9 @@ AUGMENT = Annotated[Path | None, option("--augment", "FILE", AUGMENT_HELP)]
 AS_IN = Annotated[str | None, option("--recipe", "NAME", "The recipe whose augmentation --augment shows.")]
 FIX_HELP = "Write what could be left out or grouped into this new table, to edit and to give to --decisions."
 FIX = Annotated[Path | None, option("--fix", "FILE", FIX_HELP, TOGETHER)]
-SUSPECTS_HELP = "Find labels, or boxes, that look wrong, by networks that learn from the others."
+SUSPECTS_HELP = "Find labels, values or boxes that look wrong, by networks that learn from the others."
 SUSPECTS = Annotated[bool, option("--suspects", None, SUSPECTS_HELP)]
-SHORTCUTS_HELP = "Say how well the border, the colours or the file alone tell the label."
+SHORTCUTS_HELP = "Say how well the border, the colours or the file alone tell the label, labels or value."
 SHORTCUTS = Annotated[bool, option("--shortcuts", None, SHORTCUTS_HELP)]
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
@@ -19,7 +18,9 @@ __all__ = ["show_checks", "with_checks"]
 Hidden = tuple[Shortcuts, tuple[Finding, ...]]
 
 SHOWN = 20  # suspects; --json has them all
+MEASURED = {"accuracy": "right", "macro_auroc": "mean AUROC", "r2": "R²"}
 COLUMNS = {
+    "name": "of",
     "given": "labelled",
     "suggested": "looks like",
     "xyxy": "where",
@@ -35,7 +36,7 @@ def with_checks(data: dict[str, Any], hidden: Hidden | None, judged: LabelCheck 
     told = {**data, "findings": [*data["findings"], *findings]}
     return {
         **told,
-        **({"shortcuts": asdict(hidden[0])} if hidden else {}),
+        **({"shortcuts": hidden[0].as_dict()} if hidden else {}),
         **({"suspects": judged.as_dict()} if judged else {}),
     }
 
@@ -48,17 +49,29 @@ def show_checks(hidden: Hidden | None, judged: LabelCheck | None) -> None:
 
 
 def _shortcuts(found: Shortcuts, findings: tuple[Finding, ...]) -> None:
-    table = Table("the label told from", "right", "", box=None, header_style="bold", pad_edge=False)
-    table.add_row("nothing", _score(found.majority), "always saying the most frequent label", style="dim")
+    how, several = found.how, bool(found.by_label)
+    head = (f"{how.it} told from", MEASURED[how.measured], *(["best told"] if several else []), "")
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    table.add_row("nothing", _score(found.constant), *([""] if several else []), how.constant, style="dim")
     telling = found.telling()
     for name, score in found.views.items():
-        table.add_row(name.replace("_", " "), _score(score), VIEWS[name], style="yellow" if name in telling else "")
-    table.add_row("whole", _score(found.whole), "the whole image shrunk to 16 × 16 pixels", style="dim")
+        cells = name.replace("_", " "), _score(score), *_best(found, name), VIEWS[name]
+        table.add_row(*cells, style="yellow" if name in telling else "")
+    whole = "the whole image shrunk to 16 × 16 pixels"
+    table.add_row("whole", _score(found.whole), *_best(found, "whole"), whole, style="dim")
     out.print()
     out.print(table)
-    out.print(f"logistic regression, cross-validated on {found.images:,} images", style="dim")
+    out.print(f"regression, cross-validated on {found.images:,} images", style="dim")
     for finding in findings:
         out.print(f"[yellow]{finding.kind}[/]: {escape(finding.message)}\n    {escape(finding.remedy)}", soft_wrap=True)
+
+
+def _best(found: Shortcuts, view: str) -> tuple[str, ...]:
+    """A cell where there are several labels or values."""
+    label = found.best_told(view)
+    if not found.by_label:
+        return ()
+    return (f"{escape(printable(label))} {found.by_label[view][label].value:.3f}" if label else "–",)
 
 
 def _suspects(judged: LabelCheck) -> None:

@@ -209,6 +209,7 @@ def kept_by_features(
     for fold in range(FOLDS):
         learned, held = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
         head = task.head(known.shape[1], len(dataset.labels))
+        head.fit(dataset.targets[learned])
         head.to(device.torch)  # pyright: ignore[reportAttributeAccessIssue]
         solve(head, known[learned], targets[learned])
         with torch.inference_mode():

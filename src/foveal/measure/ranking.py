@@ -9,7 +9,7 @@ import numpy as np
 from foveal.measure.intervals import LEVEL, wilson
 from foveal.measured import Score
 
-__all__ = ["Ranking", "auroc", "average_precision"]
+__all__ = ["Ranking", "auroc", "auroc_parts", "average_precision"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +88,8 @@ def auroc(outputs: np.ndarray, truth: np.ndarray) -> Score:
         outputs: (n,) of the images of which the label is known.
         truth: (n,) whether they have it; some must and some must not.
     """
-    positive, negative = outputs[truth], outputs[~truth]
-    m, n = len(positive), len(negative)
-    ranks = _midranks(outputs)
-    above = (ranks[truth] - _midranks(positive)) / n  # of each with the label: the share without that it is before
-    below = 1 - (ranks[~truth] - _midranks(negative)) / m
+    above, below = auroc_parts(outputs, truth)
+    m, n = len(above), len(below)
     value = float(above.mean())
     variance = above.var(ddof=1) / m + below.var(ddof=1) / n if min(m, n) > 1 else 0.0
     if not variance > 1e-12 or not 0 < value < 1:
@@ -103,6 +100,20 @@ def auroc(outputs: np.ndarray, truth: np.ndarray) -> Score:
     half = NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(variance) / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-end)) for end in (max(middle - half, -700.0), middle + half))
     return Score(value, min(value, low), max(value, high), LEVEL, m + n, "delong")
+
+
+def auroc_parts(outputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What AUROC is the mean of: of each image with the label, the share of those without it that come after; of each
+    without it, the share of those with it that come before. Equal outputs count half.
+
+    Args:
+        outputs: (n,) of the images of which the label is known.
+        truth: (n,) whether they have it; some must and some must not.
+    """
+    positive, negative = outputs[truth], outputs[~truth]
+    ranks = _midranks(outputs)
+    above = (ranks[truth] - _midranks(positive)) / len(negative)
+    return above, 1 - (ranks[~truth] - _midranks(negative)) / len(positive)
 
 
 def _length(ranking: Ranking) -> int:

@@ -1,7 +1,7 @@
-"""What a part of an image, or its file, gives away of the label: cross-validated, without a network.
+"""What a part of an image, or its file, gives away of the answer: cross-validated, without a network.
 
-A network takes whatever tells the labels apart. Where the border, the colours or the form of the file tell them nearly
-as well as the thing itself, it may learn those, and fail wherever they differ.
+A network takes whatever tells labels or values apart. Where the border, the colours or the form of the file tell them
+nearly as well as the thing itself, it may learn those, and fail wherever they differ.
 
 Source: Geirhos et al., "Shortcut learning in deep neural networks", Nature Machine Intelligence 2 (2020) 665-673, arXiv
 2004.07780; the hospital that a network told from the margins of X-rays: Zech et al., PLOS Medicine 15 (2018) e1002683.
@@ -10,16 +10,16 @@ Source: Geirhos et al., "Shortcut learning in deep neural networks", Nature Mach
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from foveal.measure.baselines import stratified
 from foveal.measure.folds import folds_of
-from foveal.measure.intervals import wilson
-from foveal.measure.logistic import fit_logistic, logits_of
 from foveal.measured import Score
+from foveal.task import Telling
 from foveal.types import Finding
 
 __all__ = [
@@ -46,8 +46,7 @@ SIDE, RING = 16, 2  # of the shrunk image that the views are cut from, and how w
 TINY = 4
 BINS = 16  # of a channel's histogram
 MOST_WORDS = 30  # of a column of names; rarer ones are taken together
-CLOSED = 0.5  # of the way from the majority to everything right, from which on a view tells too much
-LEAST = 0.05  # that a view must be above the majority, whatever the way
+LEAST = 0.05  # that a view must be above the constant answer, whatever the way
 
 VIEWS: dict[str, str] = {
     "border": "the outer eighth of the image at each side, the rest hidden",
@@ -82,31 +81,64 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Shortcuts:
-    """How well each view tells the labels.
+    """How well each view tells the answer.
 
     Args:
-        majority: of always saying the most frequent label.
+        how: it is told, and in which score.
+        constant: the score of the best answer that is always the same.
         whole: of the whole image shrunk to 16 × 16 pixels, by the same method.
-        views: name to accuracy, each image answered for by a regression that did not see it.
+        views: name to score, each image answered for by a regression that did not see it.
         images: that were taken, at most 5,000, drawn at random.
+        by_label: of several labels or values: `whole` and name of the view, to name of the label to its score.
     """
 
-    majority: Score
+    how: Telling
+    constant: Score
     whole: Score
     views: dict[str, Score]
     images: int
+    by_label: dict[str, dict[str, Score]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        scores = {"constant": self.constant, "whole": self.whole, "views": self.views, "by_label": self.by_label}
+        return {"measured": self.how.measured, "images": self.images, **_plain(scores)}
 
     def telling(self) -> tuple[str, ...]:
-        """The views that tell too much."""
-        return tuple(name for name, score in self.views.items() if self._tells(name, score))
+        """The views that tell too much, of all labels or values together, or of one of them."""
+        return tuple(name for name in self.views if self.tells(name) or self.told_by(name))
 
-    def _tells(self, name: str, score: Score) -> bool:
-        """Far above the majority, with its whole interval: half of the way to everything right. Where the thing fills
-        the image, its parts tell the label as well: so the border must tell no less than the centre, and what is
-        larger, or coarse, no less than the whole."""
-        limit = self.majority.value + max(LEAST, CLOSED * (1 - self.majority.value))
-        rival = {"border": self.views["centre"], "without_centre": self.whole, "tiny": self.whole}.get(name)
-        return name != "centre" and score.low >= limit and (rival is None or score.value >= rival.value)
+    def tells(self, view: str) -> bool:
+        """Of all together."""
+        return self._much(view, {"whole": self.whole, **self.views})
+
+    def told_by(self, view: str) -> tuple[str, ...]:
+        """The labels or values of which the view tells too much, the one that it tells most of first."""
+        found = [
+            (-score.value, label)
+            for label, score in self.by_label.get(view, {}).items()
+            if self._much(view, {name: scores[label] for name, scores in self.by_label.items() if label in scores})
+        ]
+        return tuple(label for _, label in sorted(found))
+
+    def best_told(self, view: str) -> str | None:
+        """The label or value that the view tells most of; None where there is only one."""
+        scores = self.by_label.get(view, {})
+        return max(scores, key=lambda label: scores[label].value) if scores else None
+
+    def _much(self, view: str, scores: Mapping[str, Score]) -> bool:
+        """Far above the constant answer, with its whole interval: half of the way to everything right. Where the thing
+        fills the image, its parts tell the answer as well: so the border must tell no less than the centre, and what
+        is larger, or coarse, no less than the whole."""
+        start = self.constant.value
+        limit = start + max(LEAST, self.how.much * (1 - start))
+        rival = {"border": "centre", "without_centre": "whole", "tiny": "whole"}.get(view)
+        score = scores[view]
+        return view != "centre" and score.low >= limit and (rival is None or score.value >= scores[rival].value)
+
+
+def _plain(scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: asdict(one) if isinstance(one, Score) else _plain(one) for name, one in scores.items()}
 
 
 def views_of(pixels: np.ndarray, histograms: np.ndarray) -> dict[str, np.ndarray]:
@@ -169,69 +201,89 @@ def one_hot(words: Sequence[str]) -> np.ndarray:
     return np.eye(len(common) + 1)[columns]
 
 
-def find_shortcuts(views: Mapping[str, np.ndarray], labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> Shortcuts:
-    """The accuracy of logistic regression on each view, cross-validated in five parts that no group straddles.
+def find_shortcuts(
+    views: Mapping[str, np.ndarray],
+    targets: np.ndarray,
+    groups: np.ndarray,
+    how: Telling,
+    strata: np.ndarray | None = None,
+    labels: Sequence[str] = (),
+    seed: int = 0,
+) -> Shortcuts:
+    """How well a linear regression on each view tells the targets, cross-validated in five parts that no group
+    straddles.
 
     Args:
         views: name to (N, F); `whole` and `centre` must be among them.
-        labels: (N,) int64; at least two of them.
+        targets: (N, …); they must not all be the same.
         groups: (N,) int64, rows that stay together.
+        how: they are told.
+        strata: (N,) int64, whose shares the parts keep; the targets themselves where they are numbers of labels.
+        labels: the names of several labels or values.
     """
-    parts = folds_of(labels, groups, FOLDS, seed)
-    scores = {name: _cross_validated(features, labels, parts) for name, features in views.items()}
-    whole = scores.pop("whole")
-    majority = wilson(int(np.bincount(labels).max()), len(labels))
-    return Shortcuts(majority, whole, scores, len(labels))
-
-
-def chosen(labels: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The rows that are taken: at most 5,000, each label's share kept."""
-    return stratified(labels, MOST_IMAGES, seed)
-
-
-def _cross_validated(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> Score:
     from threadpoolctl import threadpool_limits
 
-    right = 0
+    parts = folds_of(targets if strata is None else strata, groups, FOLDS, seed)
     with threadpool_limits(1):
-        for part in range(FOLDS):
-            held, learned = parts == part, parts != part
-            mean, spread = features[learned].mean(axis=0), features[learned].std(axis=0)
-            standard = (features - mean) / np.where(spread > 1e-9, spread, 1)
-            known, targets = np.unique(labels[learned], return_inverse=True)
-            if len(known) > 1 and held.any():
-                weights = fit_logistic(standard[learned], targets, len(known))
-                said = known[logits_of(weights, standard[held]).argmax(axis=1)]
-                right += int((said == labels[held]).sum())
-            else:
-                right += int((labels[held] == known[0]).sum()) if len(known) else 0
-    return wilson(right, len(labels))
+        outputs = {name: _cross_validated(features, targets, parts, how) for name, features in views.items()}
+    told = {name: how.score(said, targets, seed) for name, said in outputs.items()}
+    each = {name: {label: own for label, own in zip(labels, more) if own} for name, (_, more) in told.items()}
+    scores = {name: score for name, (score, _) in told.items()}
+    by_label = each if len(labels) > 1 and any(each.values()) else {}
+    return Shortcuts(how, how.nothing(targets), scores.pop("whole"), scores, len(targets), by_label)
+
+
+def chosen(strata: np.ndarray, seed: int = 0) -> np.ndarray:
+    """The rows that are taken: at most 5,000, each stratum's share kept."""
+    return stratified(strata, MOST_IMAGES, seed)
+
+
+def _cross_validated(features: np.ndarray, targets: np.ndarray, parts: np.ndarray, how: Telling) -> np.ndarray:
+    """(N, …) outputs."""
+    said: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in np.unique(parts):
+        held, learned = np.flatnonzero(parts == part), np.flatnonzero(parts != part)
+        base = features[learned if len(learned) else held]
+        mean, spread = base.mean(axis=0), base.std(axis=0)
+        standard = (features - mean) / np.where(spread > 1e-9, spread, 1)
+        said.append((held, how.outputs(standard[learned], targets[learned], standard[held])))
+    rows = np.concatenate([held for held, _ in said])
+    return np.concatenate([outputs for _, outputs in said])[np.argsort(rows)]
 
 
 MEANS: dict[str, str] = {
-    "border": "what lies around the thing tells the label: a background, a frame, a marker, the margin of one source",
-    "without_centre": "what lies around the thing tells the label: a background, a marker, a way of framing",
-    "tiny": "coarse light and shade tell the label as well as all details do: a background, or how bright one class is",
-    "colours": "colours alone tell the label, wherever they are: fine where colour is the point, otherwise a camera, a "
-    "light, or a way of scanning that one class has to itself",
-    "file": "the form of the file tells the label: the classes come from different sources, and a network can see that "
+    "border": "what lies around the thing tells {it}: a background, a frame, a marker, the margin of one source",
+    "without_centre": "what lies around the thing tells {it}: a background, a marker, a way of framing",
+    "tiny": "coarse light and shade tell {it} as well as all details do: a background, or how bright {one} is",
+    "colours": "colours alone tell {it}, wherever they are: fine where colour is the point, otherwise a camera, a "
+    "light, or a way of scanning that {one} has to itself",
+    "file": "the form of the file tells {it}: {one} comes from a source of its own, and a network can see that "
     "in the pixels (sharpness, compression, shape)",
-    "name": "the names of the files tell the label: the classes come from different sources, which may differ in the "
+    "name": "the names of the files tell {it}: {one} comes from a source of its own, which may differ in the "
     "pixels, too",
 }
 REMEDY = (
-    "Look at images of each class side by side. Bring all classes from the same sources, in the same form; or name the "
+    "Look at images of {one} beside others. Bring all images from the same sources, in the same form; or name the "
     "source of each image (--group-column), so that the test shows what is left where the source is a new one."
 )
 
 
 def shortcut_findings(found: Shortcuts) -> tuple[Finding, ...]:
-    """One a view that tells too much."""
-    findings = []
+    """One a view that tells too much. `facts` has the `view`, its score by name with `low` and `high`, that of the
+    `constant` answer, and `labels`: those that it tells too much of, where there are several labels or values."""
+    findings, how = [], found.how
+    words = {"it": how.it, "one": how.one}
     for name in found.telling():
-        score = found.views[name]
-        told = f"{100 * score.value:.0f}% right from {VIEWS[name]}; always saying the most frequent label: "
-        message = f"{told}{100 * found.majority.value:.0f}%. That is, {MEANS[name]}."
-        facts = {"view": name, "accuracy": score.value, "low": score.low, "high": score.high}
-        findings.append(Finding(SHORTCUT, (), message, REMEDY, {**facts, "majority": found.majority.value}))
+        score, labels = found.views[name], found.told_by(name)
+        own = found.by_label.get(name, {})
+        told = f"{how.shown(score.value)} from {VIEWS[name]}"
+        if own:
+            told = f"{how.shown(score.value)} on average over {len(own)} from {VIEWS[name]}"
+        if labels:
+            told += f", most of {labels[0]}: {how.shown(own[labels[0]].value)}"
+        message = f"{told}; {how.constant}: {how.shown(found.constant.value)}. That is, {MEANS[name].format(**words)}."
+        facts = {"view": name, how.measured: score.value, "low": score.low, "high": score.high}
+        more = {"labels": list(labels)} if own else {}
+        facts = {**facts, "constant": found.constant.value, **more}
+        findings.append(Finding(SHORTCUT, (), message, REMEDY.format(**words), facts))
     return tuple(findings)

@@ -8,7 +8,7 @@ import numpy as np
 from foveal.answers import Label
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task
+from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task, Telling
 from foveal.types import Dataset, Geometry
 
 __all__ = ["CLASSIFICATION"]
@@ -61,6 +61,12 @@ def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
     return said_label(targets, labels)
 
 
+def _telling() -> Telling:
+    from foveal.measure.telling import LABEL
+
+    return LABEL
+
+
 CLASSIFICATION = Task(
     name="classification",
     summary="one label an image",
@@ -75,4 +81,5 @@ CLASSIFICATION = Task(
     recall=_recall,
     pipeline="image-classification",
     suspicion=Suspicion("labels", _kept, _suspected),
+    telling=_telling,
 )

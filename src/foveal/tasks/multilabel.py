@@ -8,7 +8,8 @@ import numpy as np
 from foveal.answers import Labels
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Task
+from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task, Telling
+from foveal.types import Dataset, Geometry
 
 __all__ = ["MULTILABEL"]
 
@@ -48,6 +49,24 @@ def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
     return said_labels(targets)
 
 
+def _kept(outputs: np.ndarray, geometries: Sequence[Geometry]) -> Sequence[np.ndarray]:
+    from foveal.measure.label_set_suspects import kept_logits
+
+    return kept_logits(outputs, geometries)
+
+
+def _suspected(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
+    from foveal.measure.label_set_suspects import suspected_label_sets
+
+    return suspected_label_sets(kept, dataset, seed)
+
+
+def _telling() -> Telling:
+    from foveal.measure.telling import LABELS
+
+    return LABELS
+
+
 MULTILABEL = Task(
     name="multilabel",
     summary="several labels at once",
@@ -61,4 +80,6 @@ MULTILABEL = Task(
     headline=("map", "macro_auroc", "macro_f1"),
     recall=_recall,
     pipeline="image-classification",
+    suspicion=Suspicion("labels", _kept, _suspected),
+    telling=_telling,
 )

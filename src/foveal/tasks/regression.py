@@ -8,7 +8,8 @@ import numpy as np
 from foveal.answers import Value
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Task
+from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task, Telling
+from foveal.types import Dataset, Geometry
 
 __all__ = ["REGRESSION"]
 
@@ -48,6 +49,24 @@ def _recall(targets: np.ndarray, labels: int) -> np.ndarray:
     return said_values(targets)
 
 
+def _kept(outputs: np.ndarray, geometries: Sequence[Geometry]) -> Sequence[np.ndarray]:
+    from foveal.measure.value_suspects import kept_values
+
+    return kept_values(outputs, geometries)
+
+
+def _suspected(kept: Sequence[np.ndarray], dataset: Dataset, seed: int) -> Suspected:
+    from foveal.measure.value_suspects import suspected_values
+
+    return suspected_values(kept, dataset, seed)
+
+
+def _telling() -> Telling:
+    from foveal.measure.telling import VALUES
+
+    return VALUES
+
+
 REGRESSION = Task(
     name="regression",
     summary="one value an image, or several",
@@ -60,4 +79,6 @@ REGRESSION = Task(
     recipe="default",
     headline=("mae", "rmse", "r2"),
     recall=_recall,
+    suspicion=Suspicion("values", _kept, _suspected),
+    telling=_telling,
 )
