@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "foveal"
 FLOORS = {
     "cli": 5,
+    "server": 5,
     "api": 4,
     "tasks": 3,
     "engine": 3,
@@ -44,6 +45,9 @@ TORCH_FREE = [
     "tasks",
     "api",
     "cli",
+    "server",
+    "server.launch",
+    "server.worker",
 ]
 
 

@@ -41,6 +41,7 @@ from foveal.cli.options import (
     reading_of,
     settings_of,
 )
+from foveal.cli.serving import SERVE, serve
 from foveal.cli.shipping import EXPORT, export
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
@@ -364,6 +365,7 @@ def evaluate(
 app.command(epilog=COMPARE)(compare)
 app.command(epilog=CURVE)(curve)
 app.command(epilog=EXPORT)(export)
+app.command(epilog=SERVE)(serve)
 
 
 @app.command(
