@@ -80,7 +80,7 @@ _FORM = {
 PREDICT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "An image as it is, or several in a form or in JSON. JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF.",
+        "description": "An image as it is, or several in a form or JSON. JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF.",
         "content": {
             "multipart/form-data": {"schema": _FORM},
             "application/json": {

@@ -32,9 +32,9 @@ class Limits:
         decoders: threads that decode images.
     """
 
-    body: int = 32 << 20
+    body: int = 16 << 20
     memory: int = 256 << 20
-    megapixels: float = 50.0
+    megapixels: float = 32.0
     images: int = 32
     header_seconds: float = 5.0
     body_seconds: float = 10.0
