@@ -55,7 +55,8 @@ class Process:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
         self.lines: list[dict[str, Any]] = []
         self._changed = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> "Process":
         return self
@@ -64,6 +65,9 @@ class Process:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -68,8 +68,10 @@ def test_every_form_of_a_request_gives_the_predictors_answer(client: TestClient)
     for file, answer, expected in zip(("light.png", "dark.png"), form["predictions"], wanted, strict=True):
         assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
         assert answer | {"probability": 0, "probabilities": 0} == {
-            **{"file": file, **expected},
-            **{"probability": 0, "probabilities": 0},
+            "file": file,
+            **expected,
+            "probability": 0,
+            "probabilities": 0,
         }
     assert [answer["label"] for answer in form["predictions"]] == ["light", "dark"]
     images = {"images": [text(LIGHT), {"data": text(DARK), "file": "dark.png"}]}
@@ -355,9 +357,36 @@ def saved(image: Image.Image, form: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def many_scans(count: int) -> bytes:
+    """Its last scan again and again, 75 bytes each."""
+    data = saved(Image.new("L", (5480, 5480)), "JPEG", progressive=True)
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * count + b"\xff\xd9"
+
+
+def tiff_of(jpeg: bytes) -> bytes:
+    """One strip of JPEG, 5480 pixels each way, gray."""
+    tags = {256: 5480, 257: 5480, 258: 8, 259: 7, 262: 1, 273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: 5480, 279: len(jpeg)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + jpeg
+
+
+WHY = {
+    "png of 10 gigapixels": "too large",
+    "png with a text bomb": "damaged PNG",
+    "png with a profile bomb": "damaged PNG",
+    "png that is cut": "truncated",
+    "gif of 4 gigapixels": "truncated",
+    "tiff of 40 gigapixels": "too large",
+    "tiff that is its own next": "damaged TIFF",
+    "jpeg of 30 megapixels in 400 scans": "too costly",
+    "tiff of 30 megapixels in 400 scans": "too costly",
+    "jpeg of 4 gigapixels": "too large",
+    "ppm that promises more": "too large",
+    "bmp of 2 gigapixels": "too large",
+}
 BOMBS: dict[str, Callable[[], bytes]] = {
     "png of 10 gigapixels": lambda: png(100_000, 100_000, zlib.compress(bytes(1000))),
-    "png of 49 megapixels in 150 kB": lambda: png(7000, 7000, zlib.compress(bytes(7000 * 21001), 9)),
+    "png of 30 megapixels in 90 kB": lambda: png(5480, 5480, zlib.compress(bytes(5480 * 16441), 9)),
     "png with a text bomb": lambda: png(
         4, 4, zlib.compress(bytes(52)), *[png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22)))] * 30
     ),
@@ -366,19 +395,20 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "png that is cut": lambda: saved(Image.new("RGB", (300, 300)), "PNG")[:200],
     "gif of 4 gigapixels": lambda: b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";",
-    "gif of 50,000 frames": lambda: many_frames(50_000),
-    "tiff of 40 gigapixels": lambda: (
-        saved(Image.new("L", (4, 4)), "TIFF")
-        .replace(struct.pack("<HHIHH", 256, 3, 1, 4, 0), struct.pack("<HHII", 256, 4, 1, 200_000))
-        .replace(struct.pack("<HHIHH", 257, 3, 1, 4, 0), struct.pack("<HHII", 257, 4, 1, 200_000))
+    "gif of 20,000 frames": lambda: many_frames(20_000),
+    "tiff of 40 gigapixels": lambda: saved(Image.new("L", (4, 4)), "TIFF").replace(
+        struct.pack("<HHII", 256, 4, 1, 4) + struct.pack("<HHII", 257, 4, 1, 4),
+        struct.pack("<HHII", 256, 4, 1, 200_000) + struct.pack("<HHII", 257, 4, 1, 200_000),
     ),
     "tiff that is its own next": lambda: b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
-    "tiff of 49 megapixels, packed": lambda: saved(Image.new("L", (7000, 7000)), "TIFF", compression="tiff_lzw"),
-    "jpeg of 49 megapixels, progressive": lambda: saved(Image.new("RGB", (7000, 7000)), "JPEG", progressive=True),
+    "tiff of 30 megapixels, packed": lambda: saved(Image.new("L", (5480, 5480)), "TIFF", compression="tiff_lzw"),
+    "jpeg of 30 megapixels, progressive": lambda: saved(Image.new("RGB", (5480, 5480)), "JPEG", progressive=True),
+    "jpeg of 30 megapixels in 400 scans": lambda: many_scans(400),
+    "tiff of 30 megapixels in 400 scans": lambda: tiff_of(many_scans(400)),
     "jpeg of 4 gigapixels": lambda: saved(Image.new("L", (8, 8)), "JPEG").replace(
         b"\xff\xc0\0\x0b\x08\0\x08\0\x08", b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff"
     ),
-    "webp of 49 megapixels": lambda: saved(Image.new("RGB", (7000, 7000)), "WEBP", lossless=True),
+    "webp of 30 megapixels": lambda: saved(Image.new("RGB", (5480, 5480)), "WEBP", lossless=True),
     "ppm that promises more": lambda: b"P6 60000 60000 255\n" + bytes(100),
     "long and thin": lambda: saved(Image.new("L", (1, 60_000)), "PNG"),
     "bmp of 2 gigapixels": lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 46000, 46000, 1, 24, *[0] * 6),
@@ -388,13 +418,14 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs(client: TestClient, name: str) -> None:
     data = BOMBS[name]()
-    assert len(data) < 1 << 20, len(data)
-    began = time.perf_counter()
+    assert len(data) < 1 << 20
+    began = time.process_time()  # of all threads: others may be at work on this machine
     response = client.post("/v1/predict", content=data, headers={"content-type": "image/png"})
-    took = time.perf_counter() - began
-    if response.status_code != 200:
-        problem_of(response, 422)
-    assert took < 2
+    assert time.process_time() - began < 2
+    if name in WHY:
+        assert WHY[name] in problem_of(response, 422)["detail"]
+    else:
+        response.raise_for_status()
 
 
 def test_files_as_they_come_from_real_disks(tmp_path: Path, client: TestClient) -> None:

@@ -85,13 +85,15 @@ def serve(
             rich_help_panel=SPEED,
         ),
     ] = 2.0,
-    body: Annotated[float, typer.Option(metavar="MIB", min=0.001, help="Of a request.", rich_help_panel=LIMITS)] = 32,
+    body: Annotated[
+        float, typer.Option(metavar="MIB", min=0.001, help="Of the body of a request.", rich_help_panel=LIMITS)
+    ] = 16,
     memory: Annotated[
         float, typer.Option(metavar="MIB", min=0.001, help="Of all bodies at one time.", rich_help_panel=LIMITS)
     ] = 256,
     megapixels: Annotated[
         float, typer.Option(metavar="N", min=0.001, help="Of an image.", rich_help_panel=LIMITS)
-    ] = 50,
+    ] = 32,
     images: Annotated[int, typer.Option(metavar="N", min=1, help="In a request.", rich_help_panel=LIMITS)] = 32,
     queue: Annotated[
         int,

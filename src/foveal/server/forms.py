@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 PNG = (  # 2×2 pixels, gray
-    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNgaGhoAAADhAGBx7ZCDwAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mM8wcDEwAAAA/oAzJ1i2jMAAAAASUVORK5CYII="
 )
 WHY = {
     400: "The body is damaged: malformed multipart or JSON.",
@@ -48,7 +48,12 @@ MODEL_PROBLEMS = problems(404, 422)
 POST_PROBLEMS = problems(400, 404, 408, 413, 415, 422)
 
 _BINARY = {"type": "string", "format": "binary"}
-_BASE64 = {"type": "string", "format": "byte", "description": "an image file in base64; a data URL is taken, too"}
+_BASE64 = {
+    "type": "string",
+    "format": "byte",
+    "minLength": 1,
+    "description": "an image file in base64; a data URL is taken, too",
+}
 _LISTED = {
     "type": "object",
     "required": ["images"],

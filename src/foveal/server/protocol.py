@@ -74,7 +74,7 @@ def bounded_protocol(limits: Limits) -> type[HttpToolsProtocol]:
             self.transport.abort()  # closing would wait for a client that does not read
 
         def _refuse(self, status: int, kind: str, detail: str) -> None:
-            if self.cycle is None or self.cycle.response_complete:
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
                 self.transport.write(raw(status, kind, detail))
             self.transport.close()
 
