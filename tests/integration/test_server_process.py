@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -232,3 +233,32 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture) -> None:
             main(arguments)
     assert ended.value.code == 1
     assert "cannot be listened on" in capsys.readouterr().err
+
+
+def test_the_example_clients(tmp_path: Path) -> None:
+    clients = Path(__file__).parents[2] / "examples" / "serving"
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    one.write_bytes(LIGHT)
+    two.write_bytes(encoded(30))
+    (tmp_path / "token").write_text("0123456789abcdef")
+    environment = {**os.environ, "FOVEAL_TOKEN": "0123456789abcdef"}
+    with Process(f"photos={BUNDLE}", "--token-file", tmp_path / "token") as server:
+        url = "http://{}:{}".format(*server.address)
+        commands = [
+            ([sys.executable, "client.py", url, one, two], 3),
+            (["sh", "client.sh", url, "photos", one, two], 3),
+            (["node", "client.mjs", url, one, two], 2),
+        ]
+        for command, lines in commands:
+            if shutil.which(command[0]) and (command[0] != "sh" or shutil.which("curl")):
+                done = subprocess.run(
+                    command, cwd=clients, env=environment, capture_output=True, text=True, timeout=30, check=False
+                )
+                assert done.returncode == 0, done.stderr
+                assert "light" in done.stdout
+                assert "dark" in done.stdout
+                assert len(done.stdout.splitlines()) == lines
+        del environment["FOVEAL_TOKEN"]
+        refused = [sys.executable, "client.py", url, one]
+        done = subprocess.run(refused, cwd=clients, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.startswith("401 Unauthorized")) == (1, True)
