@@ -69,9 +69,7 @@ class Batcher:
             Problem: 503, at once where the queue is full, and where `end` has come.
         """
         count = len(images)
-        if self._inside + count > self._limits.queue:
-            self._count("refused", count)
-            raise Problem(503, "queue-full", f"{self._inside} images are waiting; try again.", RETRY)
+        self.check_room(count)
         self._inside += count
         self._decoding += count
         self._metrics.watch_queue(self._name, lambda: self._inside)
@@ -93,6 +91,15 @@ class Batcher:
         self._count("unreadable", unreadable)
         self._count("answered", count - unreadable)
         return found
+
+    def check_room(self, count: int = 1) -> None:
+        """
+        Raises:
+            Problem: 503, the queue has no room for so many images.
+        """
+        if self._inside + count > self._limits.queue:
+            self._count("refused", count)
+            raise Problem(503, "queue-full", f"{self._inside} images are waiting; try again.", RETRY)
 
     def _count(self, outcome: str, count: int) -> None:
         self._metrics.images.labels(self._name, outcome).inc(count)

@@ -57,6 +57,7 @@ class Service:
             Problem: the body or what is in it is refused, or there is too much to do.
         """
         limits, loop = self.settings.limits, asyncio.get_running_loop()
+        served.batcher.check_room()  # before a body is read for nothing
         async with received(request, limits, self.memory) as body:
             end = loop.time() + limits.answer_seconds
             size = len(body)
