@@ -49,9 +49,9 @@ BUNDLE = f"""\
 
 | file | what |
 | --- | --- |
-| `model.onnx` | the network in one file, nothing outside it: takes decoded images (uint8, N×H×W×C), gives raw outputs, \
-probabilities and strangeness. Its metadata has labels, input, what was settled, recipe and the hash of the weights, \
-as JSON under `foveal.labels` and so on |
+| `model.onnx` | the network in one file, nothing outside it: takes decoded images (uint8, N×H×W×C), gives raw \
+outputs, probabilities and strangeness. Its metadata has labels, input, what was settled, recipe and the hash of the \
+weights, as JSON under `foveal.labels` and so on |
 | `model.xml`, `model.bin` | the same for OpenVINO (`--to openvino`), in place of `model.onnx` |
 | `program.pt2` | the same for `torch.export`, without a pickle (`--to torch`); not there where torch cannot trace a \
 module of your own |
@@ -63,6 +63,8 @@ module of your own |
 The folder appears with everything in it, or not at all. When it is loaded, hashes are checked, the files must be plain
 files, and none may name others: ONNX tensors outside the file, links, safetensors headers that do not describe what
 follows them, metadata that contradict `bundle.json` are refused. Nothing in a bundle is a pickle.
+
+`foveal export --json` prints `bundle` (the folder), `kind`, `files` (name to bytes) and `agreement`, as below.
 
 `version` rises when a field goes or changes its meaning. Every version that was ever written stays readable; one that
 is newer than the Foveal at hand is refused with the `pip install` that mends it.

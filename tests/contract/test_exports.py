@@ -1,7 +1,9 @@
 """What every export must hold: the network's own answers, at any batch; and those that do not hold it are refused."""
 
+import io
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,6 +23,7 @@ from foveal.recipe import InputContract
 from foveal.ship import plain, rounded
 from foveal.ship.making import MAKERS
 from foveal.ship.plain import exported_model, prove
+from foveal.ship.reasons import without_mirror
 from foveal.ship.subject import Subject
 from foveal.ship.whole import IMAGE, whole_model
 from foveal.tasks import TASKS
@@ -295,8 +298,11 @@ def test_torch_alone_comes_with_a_program_without_a_pickle(made: Callable[[str],
     case = made("values")
     found = MAKERS["torch"](case.subject, False)
     (data,) = found.files.values()
-    assert b"pickle" not in data
-    assert b"data.pkl" not in data
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            assert not content.startswith((b"PK", b"\x80\x02")), "torch keeps pickles in archives of their own"
     assert found.agreement.difference == 0.0
 
 
@@ -312,11 +318,23 @@ def test_openvino_says_what_to_install(label: Case) -> None:
     assert set(made.files) == {"model.xml", "model.bin"}
 
 
-def test_strangeness_that_differs_is_refused(label: Case) -> None:
+def test_what_the_graph_gives_beside_raw_outputs_is_proved_too(label: Case) -> None:
     look = label.subject.settled["look"]
-    other = {**label.subject.settled, "look": {**look, "threshold": 2 * look["threshold"]}}
-    with pytest.raises(ExportRefused, match="more or less strange"):
-        prove(replace(label.subject, settled=other), label.network, label.subject.told, label.data)
+    for name, change in (
+        ("strangeness", {"look": {**look, "threshold": 2 * look["threshold"]}}),
+        ("probabilities", {"temperature": 2.0}),
+    ):
+        other = replace(label.subject, settled={**label.subject.settled, **change})
+        with pytest.raises(ExportRefused, match=f"The export's {name} differ by up to"):
+            prove(other, label.network, other.told, label.data)
+
+
+def test_a_mirror_image_that_is_left_out_is_recognised(label: Case) -> None:
+    def export(pixels: np.ndarray) -> np.ndarray:
+        return without_mirror(label.subject.module, pixels)
+
+    with pytest.raises(ExportRefused, match="answers for the image alone"):
+        prove(label.subject, export, label.subject.told)
 
 
 def test_weights_that_one_file_cannot_hold_are_refused(label: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,3 +354,16 @@ def test_a_module_that_cannot_be_traced_is_said() -> None:
     module = build(Odd(), contract, TASKS["classification"].head, 3)
     with pytest.raises(NetError, match="cannot be written as ONNX"):
         exported_model(replace(subject, module=module.eval()))
+
+
+def test_a_module_that_holds_on_to_its_batch_is_said() -> None:
+    class Held(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :3] + torch.zeros(len(images), 3)
+
+    contract = InputContract(height=4, width=4, channels=1)
+    subject = subject_of("classification", "4c3-gap", contract, images=100)
+    module = build(Held(), contract, TASKS["classification"].head, 3)
+    with pytest.raises(NetError, match="only be written as ONNX for batches of 2") as error:
+        exported_model(replace(subject, module=module.eval()))
+    assert "x.shape[0] for len(x)" in error.value.remedy

@@ -259,7 +259,7 @@ def test_a_sound_safetensors_file_passes() -> None:
 
 
 def test_devices_of_a_bundle() -> None:
-    with pytest.raises(RecipeError, match=r"a device that a bundle can use here \(cpu.*got 'toaster'"):
+    with pytest.raises(RecipeError, match=r"one of the devices that a bundle can use here \(cpu.*got 'toaster'"):
         foveal.load(BUNDLES / "1", device="toaster")
     with pytest.raises(BundleError, match="has its network with it"):
         foveal.load(BUNDLES / "1", net=object())  # pyright: ignore[reportArgumentType]

@@ -40,7 +40,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Told]:
 
     def make(width: int) -> Told:
         file = io.StringIO()
-        monkeypatch.setattr(show, "out", Console(file=file, width=width, highlight=False, emoji=False))
+        for room in (show, show_answers):
+            monkeypatch.setattr(room, "out", Console(file=file, width=width, highlight=False, emoji=False))
         return file.getvalue
 
     return make

@@ -152,7 +152,8 @@ def _examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task,
 def _proving(dataset: Dataset, pixels: int) -> tuple[SplitName, np.ndarray]:
     """Row numbers of the test images, or where there is none of others; some of them where they are too many."""
     kinds: tuple[SplitName, ...] = ("test", "validation", "train")
-    split = next((split for split in kinds if len(dataset.rows(split))), "test")
+    there: list[SplitName] = [split for split in kinds if len(dataset.rows(split))]
+    split = there[0] if there else kinds[0]
     return split, _some(dataset.rows(split), max(1, min(MOST_IMAGES, MOST_PIXELS // pixels)))
 
 

@@ -87,7 +87,8 @@ class SsdLiteHead(nn.Module):
         self.sizes[ways.shape[1]] = image, [(x.shape[2], x.shape[3]) for x in levels]
         defaults = self._defaults(ways)
         ways = ways.clamp(-self.farthest, self.farthest).flatten(0, 1)
-        boxes = self.ssd.box_coder.decode_single(ways, defaults.repeat(len(scores), 1))
+        # Of `len` an exported graph would keep the number of images that it was traced with.
+        boxes = self.ssd.box_coder.decode_single(ways, defaults.repeat(scores.shape[0], 1))
         return torch.cat([boxes.view(-1, len(defaults), 4), _each_alone(scores)], dim=2)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:

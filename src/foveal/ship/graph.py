@@ -11,14 +11,15 @@ from foveal.answers.deciding import temperature_of
 from foveal.bundle.folder import Graph, GraphValue
 from foveal.nets.layers import Network
 from foveal.recipe import InputContract
-from foveal.ship.familiar import Familiarity
+from foveal.ship.familiar import STRANGENESS
 from foveal.task import Answer
 
 __all__ = ["Shipped", "graph_of"]
 
 
 class Shipped(nn.Module):
-    """Pixels (N, H, W, C) uint8, as any decoder lays them out, to what `graph_of` names, in its order.
+    """Pixels (N, H, W, C) uint8, as any decoder lays them out, to what `graph_of` names, in its order, without the
+    strangeness: `with_strangeness` adds it.
 
     Args:
         network: in eval mode.
@@ -30,18 +31,14 @@ class Shipped(nn.Module):
         self.network = network
         self.link, self.placed = answer.link, answer.placed
         self.temperature = temperature_of(settled)
-        self.familiarity = Familiarity(settled["look"]) if "look" in settled else None
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        images = pixels.permute(0, 3, 1, 2)
-        outputs = self.network(images)
+        outputs = self.network(pixels.permute(0, 3, 1, 2))
         found = [outputs]
         if self.placed:
             found += [outputs[..., :4], self._linked(outputs[..., 4:])]
         elif self.link != "none":
             found.append(self._linked(outputs))
-        if self.familiarity is not None:
-            found.append(self.familiarity(images))
         return tuple(found)
 
     def _linked(self, logits: Tensor) -> Tensor:
@@ -66,7 +63,7 @@ def graph_of(answer: Answer, contract: InputContract, raw: tuple[int, ...], sett
         alone = "they add up to 1" if answer.link == "softmax" else "each on its own"
         values["probabilities"] = raw, f"of each label, 0 to 1, at the temperature that validation chose; {alone}"
     if "look" in settled:
-        values["strangeness"] = (), "how far from what the training images look like; above 1 unlike them"
+        values[STRANGENESS] = (), "how far from what the training images look like; above 1 unlike them"
     outputs = {
         name: GraphValue(shape=("N", *sides), dtype="float32", meaning=text) for name, (sides, text) in values.items()
     }

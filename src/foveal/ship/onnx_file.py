@@ -5,7 +5,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,7 @@ from foveal.bundle.folder import Graph
 from foveal.errors import NetError
 from foveal.extras import extra
 from foveal.recipe import InputContract
+from foveal.ship.familiar import STRANGENESS, with_strangeness
 from foveal.ship.graph import Shipped
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ TRACED = 2  # images: of a batch of one the exporter takes the batch for a const
 KEPT = {"namespace", "pkg.torch.onnx.name_scopes"}  # which layer a node is of; the rest are paths on this machine
 
 
-def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "ModelProto":
+def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph, settled: Mapping[str, Any]) -> "ModelProto":
     """The module as an ONNX model that takes any number of images.
+
+    Args:
+        settled: what was chosen on the validation images.
 
     Raises:
         NetError: the exporter cannot translate it; a module of the user's own may hold anything.
@@ -42,7 +46,7 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "Mode
                 (example(contract),),
                 dynamo=True,
                 input_names=list(graph.inputs),
-                output_names=list(graph.outputs),
+                output_names=[name for name in graph.outputs if name != STRANGENESS],
                 dynamic_shapes={"pixels": {0: images}},
                 verbose=False,
             )
@@ -54,8 +58,25 @@ def onnx_model(shipped: Shipped, contract: InputContract, graph: Graph) -> "Mode
     assert program is not None
     model = program.model_proto
     assert isinstance(model, ModelProto)
+    _any_number_of_images(model)
+    if "look" in settled:
+        with_strangeness(model, settled["look"], contract)
     _tidy(model, graph)
     return model
+
+
+def _any_number_of_images(model: "ModelProto") -> None:
+    """
+    Raises:
+        NetError: the graph takes as many as it was traced with, since the network asked how many they are.
+    """
+    for value in (*model.graph.input, *model.graph.output):
+        if not value.type.tensor_type.shape.dim[0].dim_param:
+            raise NetError(
+                f"The network can only be written as ONNX for batches of {TRACED}: it takes the number of images for a "
+                "constant.",
+                remedy="In a module of your own, write x.shape[0] for len(x); or export it with --to torch.",
+            )
 
 
 def example(contract: InputContract) -> torch.Tensor:

@@ -138,6 +138,7 @@ class _Tally:
         apart = np.nan_to_num(apart, nan=np.inf)  # what is no number agrees with nothing
         largest = apart.max(axis=1, initial=0)
         tie = PLACED_TIE if self.first.answer.placed else TIE
+        tie = tie if tuple(self.first.labels) == tuple(self.second.labels) else -1.0  # then rounding is not the reason
         for raws, geometry, difference in zip(zip(one, other), geometries, largest.tolist()):
             if self.first.said(raws[0], geometry) != self.second.said(raws[1], geometry):
                 self.changed += difference > tie

@@ -5,8 +5,10 @@ import numpy as np
 from foveal.bundle import OnnxNetwork
 from foveal.bundle.folder import MODEL, Graph
 from foveal.bundle.predictor import Network
+from foveal.bundle.runtime import OUTPUT
 from foveal.errors import ExportRefused, NetError
 from foveal.readers.familiarity import strangeness
+from foveal.ship.familiar import STRANGENESS
 from foveal.ship.graph import Shipped, graph_of, raw_shape
 from foveal.ship.onnx_file import onnx_model, with_metadata
 from foveal.ship.parity import ALLOWED, Compared, Told, compare
@@ -17,7 +19,7 @@ __all__ = ["LARGEST", "beside", "exported_model", "make_onnx", "prove", "refuse"
 
 LARGEST = 2_000_000_000  # bytes of one protobuf message
 STRANGE = 1e-3  # share of a strangeness by which the graph's may differ from ours
-SEEN = 200  # images whose strangeness is compared
+SEEN = 200  # images of which what else the graph gives is compared
 
 
 def make_onnx(subject: Subject) -> Made:
@@ -45,7 +47,7 @@ def exported_model(subject: Subject) -> tuple[bytes, Graph]:
         )
     subject.progress("writing the graph", 0, 0)
     graph = graph_of(answer, subject.contract, raw_shape(module, subject.contract), subject.settled)
-    model = onnx_model(Shipped(module, answer, subject.settled), subject.contract, graph)
+    model = onnx_model(Shipped(module, answer, subject.settled), subject.contract, graph, subject.settled)
     graph = graph.model_copy(update={"opset": model.opset_import[0].version})
     return with_metadata(model, subject.metadata), graph
 
@@ -65,7 +67,7 @@ def prove(subject: Subject, export: Network, exported: Told, data: bytes | None 
         worst = np.ascontiguousarray(subject.test.pixels[compared.worst])
         refuse(compared, reason_of(subject.module, subject.network, export, subject.told, exported, worst, data))
     if isinstance(export, OnnxNetwork) and compared.images:
-        _same_strangeness(subject, export)
+        _same_beside(subject, export)
     return compared
 
 
@@ -102,17 +104,28 @@ def refuse(compared: Compared, reason: str) -> None:
     )
 
 
-def _same_strangeness(subject: Subject, export: OnnxNetwork) -> None:
-    """The graph's strangeness is for those who have no Foveal; ours is found by numpy."""
+def _same_beside(subject: Subject, export: OnnxNetwork) -> None:
+    """What the graph gives beside raw outputs is for those who have no Foveal: ours is found by numpy.
+
+    Raises:
+        ExportRefused: the two differ.
+    """
     some = np.ascontiguousarray(subject.test.pixels[np.arange(min(SEEN, len(subject.test.files)))])
+    found, told = export.named(some), subject.told
+    numbers, first = told.numbers(found[OUTPUT]), 4 if told.answer.placed else 0
+    name = "scores" if told.answer.placed else "probabilities"
+    if name in found:
+        _near(name, float(np.abs(found[name] - numbers[..., first:]).max()), ALLOWED)
     ours = strangeness(some, subject.settled)
-    if ours is None:
-        return
-    theirs = export.named(some, ["strangeness"])["strangeness"]
-    apart = float(np.max(np.abs(theirs - ours) / np.maximum(1.0, ours)))
-    if not apart <= STRANGE:
+    if ours is not None:
+        apart = np.abs(found[STRANGENESS] - ours) / np.maximum(1.0, ours)
+        _near(STRANGENESS, float(apart.max()), STRANGE)
+
+
+def _near(name: str, apart: float, allowed: float) -> None:
+    if not apart <= allowed:
         raise ExportRefused(
-            f"The export finds images {apart:.2g} more or less strange than Foveal does ({STRANGE:g} is allowed) and "
-            "was not kept.",
+            f"The export's {name} differ by up to {apart:.2g} from what Foveal makes of the same image ({allowed:g} is "
+            "allowed), and it was not kept.",
             remedy="Please report this, with the settled.json of the run.",
         )

@@ -13,7 +13,7 @@ from foveal.bundle.runtime import OUTPUT
 from foveal.nets.layers import Network as Module
 from foveal.ship.parity import ALLOWED, Told
 
-__all__ = ["reason_of"]
+__all__ = ["reason_of", "without_mirror"]
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 NEAR = 1e-3  # of the spread of a stage's numbers: what is nearer is rounding
@@ -42,6 +42,8 @@ def reason_of(
     backwards = np.ascontiguousarray(pixels[..., ::-1])
     if pixels.shape[3] > 1 and _near(network(backwards), theirs, told):
         return "It reads the channels in reverse: as blue, green and red what is red, green and blue."
+    if module.mirror and _near(without_mirror(module, pixels), theirs, told):
+        return "It answers for the image alone, and the network with the mean over the image and its mirror image."
     if order := _order(ours, theirs, told):
         k = next(k for k, was in enumerate(order) if was != k)
         return (
@@ -62,6 +64,13 @@ def _labels(told: Told, exported: Told) -> str:
 
 def _near(one: np.ndarray, other: np.ndarray, told: Told) -> bool:
     return bool(np.abs(told.numbers(one) - told.numbers(other)).max(initial=0) <= ALLOWED)
+
+
+def without_mirror(module: Module, pixels: np.ndarray) -> np.ndarray:
+    """The network's outputs without the mirror image."""
+    with torch.inference_mode():
+        images = module.normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        return module.head(module.body(images)).float().numpy()
 
 
 def _order(ours: np.ndarray, theirs: np.ndarray, told: Told) -> list[int]:
@@ -150,9 +159,8 @@ def _of_torch(module: Module, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         for name, part in _stages(module)
     ]
     try:
-        device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
         with torch.inference_mode():
-            module(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device))
+            module(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     finally:
         for hook in hooks:
             hook.remove()

@@ -132,7 +132,7 @@ def _exact(model: "ModelProto") -> list[str]:
     """Names of the nodes that stay in float32: the last ones with weights and all that comes after them, where 256
     steps would be seen in the answer; and those that have no part in the raw outputs."""
     makers = {output: node for node in model.graph.node for output in node.output}
-    last, seen = set[str](), set[str]()
+    seen: set[str] = set()
 
     def before(names: list[str], stop: bool) -> Iterator["NodeProto"]:
         """What makes these values, nearest first; with `stop` not beyond nodes with weights."""
@@ -146,10 +146,9 @@ def _exact(model: "ModelProto") -> list[str]:
             if not (stop and node.op_type in WEIGHTED):
                 waiting += [name for name in node.input if name in makers]
 
-    after = list(before([OUTPUT], True))
-    last = {node.name for node in after}
-    inputs = [name for node in after if node.op_type in WEIGHTED for name in node.input]
-    rounded = {node.name for node in before(inputs, False)} - last
+    last = list(before([OUTPUT], True))
+    inputs = [name for node in last if node.op_type in WEIGHTED for name in node.input]
+    rounded = {node.name for node in before(inputs, False)}
     return [node.name for node in model.graph.node if node.name not in rounded]
 
 

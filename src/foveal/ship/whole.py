@@ -14,18 +14,18 @@ from foveal.bundle.folder import MODEL
 from foveal.bundle.runtime import INPUT, OUTPUT
 from foveal.extras import extra
 from foveal.recipe import InputContract
+from foveal.ship.nodes import DOUBLE, INT64, Nodes
 from foveal.ship.onnx_file import with_metadata
 from foveal.ship.subject import Made, Subject
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto
 
 __all__ = ["IMAGE", "WHOLE", "whole_model", "with_whole"]
 
 WHOLE = "whole.onnx"
 IMAGE = "image"
 MOST = 200  # images that it is tried on
-DOUBLE, INT64 = 11, 7  # ONNX's numbers of types
 MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
 
@@ -62,7 +62,7 @@ def whole_model(model: "ModelProto", contract: InputContract) -> "ModelProto":
     """The model with an input `image` (1, H, W, C) uint8 of any size, C the contract's, in place of `pixels`."""
     from onnx import TensorProto, helper
 
-    nodes = _Nodes()
+    nodes = _Fit("fit")
     nodes.resized(contract)
     graph = model.graph
     del graph.input[:]
@@ -74,12 +74,8 @@ def whole_model(model: "ModelProto", contract: InputContract) -> "ModelProto":
     return model
 
 
-class _Nodes:
-    """ONNX nodes that do what `foveal.readers.fit` does, in the order of their work; names begin with `fit.`."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
+class _Fit(Nodes):
+    """What `foveal.readers.fit` does."""
 
     def resized(self, contract: InputContract) -> None:
         """From `image` to `pixels`. What goes where is found in float64, as `fit` does: the same whole numbers."""
@@ -101,7 +97,7 @@ class _Nodes:
         most = self.add("Floor", self.halved(self.add("Sub", sides, self.constant([1], np.float64))))
         start = self.add("Min", middle, most)
         ends = self.whole(start), self.whole(self.add("Sub", sides, start))
-        return self.resize(self.add("Slice", image, *ends, self.constant([2, 3], np.int64)), wanted, contract)
+        return self.resize(self.add("Slice", image, *ends, self.constant([2, 3])), wanted, contract)
 
     def padded(self, image: str, sides: str, wanted: str, ratios: str, contract: InputContract) -> str:
         """The whole image, centred on black."""
@@ -109,35 +105,20 @@ class _Nodes:
         inner = self.add("Max", scaled, self.constant([1], np.float64))
         around = self.add("Sub", wanted, inner)
         before = self.add("Floor", self.halved(around))
-        none = self.constant([0, 0], np.int64)
+        none = self.constant([0, 0])
         edges = none, self.whole(before), none, self.whole(self.add("Sub", around, before))
         pads = self.add("Concat", *edges, axis=0)
         return self.add("Pad", self.resize(image, inner, contract), pads, self.constant(0, np.uint8))
 
     def resize(self, image: str, sides: str, contract: InputContract) -> str:
         """Pillow leaves out what lies beyond the edges, and its bicubic has a = -0.5."""
-        sizes = self.add("Concat", self.constant([1, contract.channels], np.int64), self.whole(sides), axis=0)
-        cubic = {"cubic_coeff_a": -0.5} if contract.interpolation == "bicubic" else {}
-        mode = MODES[contract.interpolation]
-        return self.add("Resize", image, "", "", sizes, mode=mode, antialias=1, exclude_outside=1, **cubic)
+        sizes = self.add("Concat", self.constant([1, contract.channels]), self.whole(sides), axis=0)
+        how: dict[str, Any] = {"mode": MODES[contract.interpolation], "antialias": 1, "exclude_outside": 1}
+        how |= {"cubic_coeff_a": -0.5} if contract.interpolation == "bicubic" else {}
+        return self.add("Resize", image, "", "", sizes, **how)
 
     def halved(self, value: str) -> str:
         return self.add("Div", value, self.constant([2], np.float64))
 
     def whole(self, value: str) -> str:
         return self.add("Cast", value, to=INT64)
-
-    def constant(self, value: Any, kind: type) -> str:
-        from onnx import numpy_helper
-
-        name = f"fit.c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.array(value, kind), name))
-        return name
-
-    def add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """One node; returns the name of what it gives."""
-        from onnx import helper
-
-        gives = name or f"fit.{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [gives], name=f"fit.n{len(self.nodes)}", **attributes))
-        return gives
