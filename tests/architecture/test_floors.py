@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "foveal"
 FLOORS = {
-    "cli": 5,
+    "cli": 6,
     "server": 5,
     "api": 4,
     "tasks": 3,

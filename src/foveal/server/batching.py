@@ -72,7 +72,8 @@ class Batcher:
         self.check_room(count)
         self._inside += count
         self._decoding += count
-        self._metrics.watch_queue(self._name, lambda: self._inside)
+        queued = self._metrics.queued.labels(self._name)  # which those of before a reload share
+        queued.inc(count)
         try:
             async with asyncio.timeout_at(end):
                 found = await asyncio.gather(*map(self._answer, images))
@@ -86,7 +87,7 @@ class Batcher:
             ) from None
         finally:
             self._inside -= count
-            self._metrics.watch_queue(self._name, lambda: self._inside)
+            queued.dec(count)
         unreadable = sum(isinstance(answer, UnreadableImage) for answer in found)
         self._count("unreadable", unreadable)
         self._count("answered", count - unreadable)

@@ -134,6 +134,7 @@ class _Workers:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can reload
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them, and this one says what follows
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             code = self._work(parent)
         finally:

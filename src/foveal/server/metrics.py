@@ -2,7 +2,6 @@
 PROMETHEUS_MULTIPROC_DIR names the folder that they share."""
 
 import os
-from collections.abc import Callable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -68,7 +67,3 @@ class Metrics:
         every = CollectorRegistry()
         MultiProcessCollector(every)
         return generate_latest(every)
-
-    def watch_queue(self, model: str, count: Callable[[], int]) -> None:
-        """Set the gauge of a model's queue."""
-        self.queued.labels(model).set(count())

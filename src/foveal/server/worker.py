@@ -105,7 +105,9 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         loop = asyncio.get_running_loop()
-        handled = {signal.SIGTERM: self.end, signal.SIGINT: self.end}
+        handled = {signal.SIGTERM: self.end}
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            handled[signal.SIGINT] = self.end
         if hasattr(signal, "SIGHUP"):
             handled[signal.SIGHUP] = self._reload
 
