@@ -19,7 +19,7 @@ from serving import BUNDLE, Process, encoded
 
 LIGHT = encoded(200)
 HEADERS = {"content-type": "image/png"}
-SLOW = ("--header-seconds", "0.5", "--body-seconds", "0.5")
+SLOW = ("--header-seconds", "0.3", "--body-seconds", "0.3")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
