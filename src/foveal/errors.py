@@ -11,6 +11,7 @@ FovealError
 ├── RunError            a run folder: missing, already there, damaged, of other data
 ├── BundleError         a bundle: missing, already there, damaged, not to be trusted, of a later version
 ├── ExportRefused       an export disagrees with the network it was made of, or is worse
+├── ServeError          a server: an address, a token, a limit, a model that cannot be served
 ├── TrainingError       training cannot go on
 │   ├── NonFiniteLoss   the loss became NaN or infinite; names the batch
 │   ├── ProcessLost     another process that trains the same network ended
@@ -30,6 +31,7 @@ __all__ = [
     "ProcessLost",
     "RecipeError",
     "RunError",
+    "ServeError",
     "SourceError",
     "SplitError",
     "TrainingError",
@@ -93,6 +95,10 @@ class BundleError(FovealError):
 
 class ExportRefused(FovealError):
     """An export disagrees with the network that it was made of, or answers worse; the message has the numbers."""
+
+
+class ServeError(FovealError):
+    """A server cannot begin or go on so: an address, a token, a limit, or a model that cannot be served."""
 
 
 class TrainingError(FovealError):

@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "foveal"
 FLOORS = {
-    "cli": 5,
+    "cli": 6,
+    "server": 5,
     "api": 4,
     "tasks": 3,
     "engine": 3,
@@ -46,6 +47,9 @@ TORCH_FREE = [
     "tasks",
     "api",
     "cli",
+    "server",
+    "server.launch",
+    "server.worker",
 ]
 
 

@@ -108,8 +108,11 @@ class OpenvinoNetwork:
         return np.array(request.infer({INPUT: pixels})[OUTPUT])
 
 
-def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto") -> Predictor:
+def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto", threads: int | None = None) -> Predictor:
     """What answers for a bundle that needs no torch.
+
+    Args:
+        threads: of ONNX Runtime, for one image or batch; those of the machine unless said.
 
     Raises:
         BundleError: the model is not what the bundle says.
@@ -123,12 +126,12 @@ def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto") -> Predic
         contract=manifest.input,
         labels=manifest.labels,
         settled=manifest.settled,
-        network=bundle_network(bundle, device),
+        network=bundle_network(bundle, device, threads),
         largest=min(max(1, PIXELS // (manifest.input.height * manifest.input.width)), MOST),
     )
 
 
-def bundle_network(bundle: Bundle, device: str = "auto") -> Network:
+def bundle_network(bundle: Bundle, device: str = "auto", threads: int | None = None) -> Network:
     """The network of a bundle that needs no torch.
 
     Raises:
@@ -138,7 +141,7 @@ def bundle_network(bundle: Bundle, device: str = "auto") -> Network:
     """
     if bundle.manifest.kind == "openvino":
         return OpenvinoNetwork(bundle.contents["model.xml"], bundle.contents["model.bin"])
-    network = OnnxNetwork(bundle.contents[MODEL], device)
+    network = OnnxNetwork(bundle.contents[MODEL], device, threads)
     if bundle.manifest.graph is None:
         raise BundleError(f"{bundle.path} does not say what its graph takes and gives.", remedy=AGAIN)
     network.check(bundle.manifest.graph)

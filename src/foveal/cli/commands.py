@@ -46,6 +46,7 @@ from foveal.cli.options import (
     option,
     reading_of,
 )
+from foveal.cli.serving import SERVE, serve
 from foveal.cli.shipping import EXPORT, export
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
@@ -280,6 +281,7 @@ app.command(epilog=COMPARE)(compare)
 app.command(epilog=CURVE)(curve)
 app.command(epilog=EXPLAIN)(explain)
 app.command(epilog=EXPORT)(export)
+app.command(epilog=SERVE)(serve)
 
 
 @app.command(

@@ -17,6 +17,7 @@ EXPORT = examples(
     "foveal export runs/photos-1",
     "foveal export runs/photos-1 --to int8 --out small/",
     "foveal export runs/photos-1 --whole --json",
+    "foveal export runs/photos-1 --to docker --out container/",
 )
 
 
@@ -27,9 +28,9 @@ def export(
         typer.Option(
             "--to",
             metavar="KIND",
-            help="onnx, for ONNX Runtime and whatever reads ONNX; int8, the same in 8 bits; openvino; or torch: "
-            "the weights and their recipe.",
-            autocompletion=completed("onnx", "int8", "openvino", "torch"),
+            help="onnx, for ONNX Runtime and whatever reads ONNX; int8, the same in 8 bits; openvino; torch: the "
+            "weights and their recipe; or docker: onnx, and what a container of a server is built from.",
+            autocompletion=completed("onnx", "int8", "openvino", "torch", "docker"),
         ),
     ] = "onnx",
     out: Annotated[
@@ -47,10 +48,16 @@ def export(
 ) -> None:
     """Write a run as a bundle that needs no torch, once it has answered the test images as the network does."""
     from foveal.api import export
+    from foveal.api.containing import container
     from foveal.cli import show
 
+    if to == "docker" and (whole or accept):
+        raise typer.BadParameter("docker takes neither --whole nor --accept", param_hint="--to")
     with uncollected(), show.working(f"exporting {run}") as progress:
-        bundle = export(run, to=to, out=out, whole=whole, accept=accept, progress=progress)
+        if to == "docker":
+            bundle = container(run, out=out, progress=progress)
+        else:
+            bundle = export(run, to=to, out=out, whole=whole, accept=accept, progress=progress)
     show.json_object(as_dict(bundle)) if as_json else told(bundle)
 
 

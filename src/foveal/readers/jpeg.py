@@ -13,7 +13,7 @@ try:
 except ImportError:  # the base install predicts and serves without it
     simplejpeg = None
 
-__all__ = ["Header", "decode", "header"]
+__all__ = ["Header", "decode", "header", "scans"]
 
 FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; all with Huffman codes (ITU-T T.81, table B.1)
 METADATA, ADOBE, SCAN = 0xE1, 0xEE, 0xDA
@@ -54,6 +54,12 @@ def header(data: bytes) -> Header | None:
         metadata |= marker == METADATA
         place += 2 + length
     return None
+
+
+def scans(data: bytes) -> int:
+    """How often a progressive file goes over its image, and a little more where it holds a thumbnail: within a scan
+    the marker cannot occur (ITU-T T.81, B.1.1.5)."""
+    return data.count(b"\xff\xda")
 
 
 def decode(data: bytes, seen: Header, shrink: int) -> np.ndarray | None:
