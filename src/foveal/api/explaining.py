@@ -35,6 +35,7 @@ SAMPLE_PIXELS = 1 << 19  # of all of them together, at most: 500 of 32×32, 10 o
 FEW_LAYERS = 40  # shown unfolded
 LIKED = 12  # layers whose likings are shown
 NAMED = 10  # labels in a message
+LARGEST = 480  # pixels a side of a map over the image
 MOVED = 256  # images that are shifted
 
 
@@ -205,6 +206,7 @@ class _Inside:
 
         from foveal.explain import explain_answer, watch
         from foveal.report.explained import ExplainedPage, Picture
+        from foveal.report.maps import boxed
         from foveal.report.plots import picture_uri
 
         task, settled = self.predictor.task, self.run.settled
@@ -226,7 +228,7 @@ class _Inside:
             soft=self._soft(),
             answer=_sentence(prediction, chosen),
             cautions=[self.note] if self.note else [],
-            picture=Picture(picture_uri(upright), f"The image, {sizes}."),
+            picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}."),
             maps=[_map(one, upright, one.attribution.at_original(geometry)) for one in maps],
             asked=self.failed,
             layers=self._layers_of(watch(self.network, pixels)),
@@ -441,12 +443,7 @@ def _map(one: "Tested", upright: np.ndarray, values: np.ndarray) -> "ExplainedMa
         (check.name, f"{check.value:.3g}", f"expected {check.better} {check.bound:.3g}", check.passed, check.message)
         for check in one.checks
     ]
-    pixels, shown = _smaller(upright, values)
-    uri = overlay_uri(pixels, shown)
+    step = -(-max(upright.shape[:2]) // LARGEST)
+    corners = None if found.chosen.xyxy is None else [side / step for side in found.chosen.xyxy]
+    uri = overlay_uri(upright[::step, ::step], values[::step, ::step], corners)
     return ExplainedMap(found.method, str(found.chosen), uri, found.how, one.passed, one.badge, one.sentence, tests)
-
-
-def _smaller(pixels: np.ndarray, values: np.ndarray, most: int = 480) -> tuple[np.ndarray, np.ndarray]:
-    """Picture and map at most so many pixels a side."""
-    step = -(-max(pixels.shape[:2]) // most)
-    return pixels[::step, ::step], values[::step, ::step]

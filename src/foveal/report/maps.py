@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from foveal.report.plots import THIN, VALIDATION, png_uri, tick_label, ticks
 
 __all__ = [
+    "boxed",
     "colored",
     "framed_uri",
     "histogram_svg",
@@ -102,12 +103,22 @@ def framed_uri(pixels: np.ndarray, box: tuple[int, int, int, int], mask: np.ndar
     return png_uri(image)
 
 
-def overlay_uri(pixels: np.ndarray, values: np.ndarray) -> str:
+def boxed(pixels: np.ndarray, xyxy: Sequence[float] | None) -> np.ndarray:
+    """An image (h, w, C) uint8 with a line around a part of it (left, top, right, bottom); None: as it is."""
+    if xyxy is None:
+        return pixels
+    picture, width = Image.fromarray(rgb(pixels).copy()), max(2, max(pixels.shape[:2]) // 160)
+    ImageDraw.Draw(picture).rectangle(tuple(xyxy), outline=LINE, width=width)
+    return np.asarray(picture)
+
+
+def overlay_uri(pixels: np.ndarray, values: np.ndarray, xyxy: Sequence[float] | None = None) -> str:
     """What counted in an image, over the image in gray: the more, the stronger the colour.
 
     Args:
         pixels: (h, w, C) uint8.
         values: (h, w); NaN where the network did not see the image.
+        xyxy: of a box to be drawn.
     """
     gray = rgb(pixels).mean(axis=2, keepdims=True).repeat(3, axis=2)
     known = np.nan_to_num(values)
@@ -116,7 +127,7 @@ def overlay_uri(pixels: np.ndarray, values: np.ndarray) -> str:
     ends = np.where(known[..., None] > 0, ANCHORS[-2], ANCHORS[1])
     mixed = (1 - opacity) * (96 + 0.62 * gray) + opacity * ends
     mixed[np.isnan(values)] = 128
-    return png_uri(Image.fromarray(_large(np.rint(mixed).astype(np.uint8))))
+    return png_uri(Image.fromarray(_large(boxed(np.rint(mixed).astype(np.uint8), xyxy))))
 
 
 def histogram_svg(edges: np.ndarray, counts: np.ndarray, label: str) -> str:
