@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import foveal
-from foveal.engine.predictor import Predictor
+from foveal.bundle import Predictor
 from foveal.explain import equivariance, shift_consistency
 from foveal.task import Examples
 
@@ -31,28 +31,29 @@ def main() -> None:
     examples = [_examples(predictor, dataset, rows) for predictor in predictors]
     print(f"| of {len(rows)} test images, the answer is the same | {' | '.join(_net(one) for one in predictors)} |")
     print(f"| --- |{' --- |' * len(predictors)}")
-    found = [shift_consistency(one.network, one.task, those, one.labels) for one, those in zip(predictors, examples)]
+    pairs = list(zip(predictors, examples))
+    found = [shift_consistency(one.network.module, one.task, those, one.labels) for one, those in pairs]
     for kind, scores in found[0].scores.items():
         for number in range(len(scores)):
             cells = [str(one.scores[kind][number]) for one in found]
             print(f"| {kind}, {number + 1} px | {' | '.join(cells)} |")
     print(f"\n| equivariance error, {MAPS} images |{' | '.join(f' {far} px' for far in (1, 2, 3, 4))} |")
     print("| --- | --- | --- | --- | --- |")
-    for predictor, those in zip(predictors, examples):
+    for predictor, those in pairs:
         pixels = torch.from_numpy(np.asarray(those.pixels)[:MAPS]).permute(0, 3, 1, 2).contiguous()
         errors: dict[str, list[str]] = {}
-        for one in equivariance(predictor.network, pixels):
+        for one in equivariance(predictor.network.module, pixels):
             errors.setdefault(one.layer, []).append(str(one.error))
         for layer, cells in errors.items():
             print(f"| `{layer}` | {' | '.join(cells)} |")
 
 
 def _net(predictor: Predictor) -> str:
-    return f"`{predictor.run.recipe.net}`"
+    return f"`{foveal.Run.open(predictor.origin).recipe.net}`"
 
 
 def _examples(predictor: Predictor, dataset: foveal.Dataset, rows: np.ndarray) -> Examples:
-    load, contract = predictor.task.reader.load, predictor.run.recipe.input
+    load, contract = predictor.task.reader.load, predictor.contract
     files = [dataset.files[int(row)] for row in rows]
     pixels = np.stack([load(dataset.source.read(file), contract)[0] for file in files])
     return Examples(files, pixels, np.zeros(len(files), np.int64))
