@@ -92,23 +92,26 @@ def share_among(of: np.ndarray, hits: np.ndarray, groups: Groups) -> Score | Non
 
 def worth(values: np.ndarray, groups: np.ndarray, level: float = LEVEL) -> float:
     """How many independent images tell as much about the mean of (N,) values as these do: N over the design effect,
-    which is the variance of the mean with whole groups drawn over that with single images drawn. Less still by the
+    which is the variance of the mean with whole groups drawn (the jackknife's, which is not too small where few groups
+    differ in size) over that with single images drawn. Less still by the
     square of the normal quantile over Student's, for the spread of few groups is itself not known well. Where all
     values are alike there is nothing to estimate it from: then as many as there are groups. Never more than N.
 
-    Source: Kish, Survey Sampling (1965), section 8.2; Student's quantile: Korn and Graubard, "Confidence intervals for
-    proportions with small expected number of positive counts estimated from survey data", Survey Methodology 24 (1998)
-    193-201.
+    Source: Kish, Survey Sampling (1965), section 8.2; jackknife of groups: Bell and McCaffrey, "Bias reduction in
+    standard errors for linear regression with multi-stage samples", Survey Methodology 28 (2002) 169-181; Student's
+    quantile: Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data", Survey Methodology 24 (1998) 193-201.
 
     Args:
         groups: (N,) numbers, 0 to G - 1.
     """
     n, count = len(values), int(groups.max()) + 1
     off = values - values.mean()
-    alone, together = float(off @ off), float((np.bincount(groups, off) ** 2).sum())
+    alone = float(off @ off)
     if count < 2 or alone < EVEN:
         return float(count)
-    effect = together / alone * count / (count - 1)
+    without = np.bincount(groups, off) / (1 - np.bincount(groups) / n)  # n times what the mean moves without each
+    effect = float(without @ without) / alone * (count - 1) / count
     z = NormalDist().inv_cdf((1 + level) / 2)
     return max(1.0, n / max(1.0, effect) * (z / student(z, count - 1)) ** 2)
 
