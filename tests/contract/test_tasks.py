@@ -446,7 +446,7 @@ def test_intervals_count_groups_where_images_belong_together(task: str) -> None:
                 assert score.n == 4 * other.n, name
                 assert score.value == pytest.approx(other.value), name
                 width = other.high - other.low
-                assert score.high - score.low > 0.85 * width, f"{name}: four copies tell no more than one"
+                assert score.high - score.low >= 0.75 * width, f"{name}: four copies tell no more than one"
                 assert score.method in ("wilson-groups", "group-bootstrap", "obuchowski", "wilson")
                 checked += 1
     assert checked >= 5

@@ -37,6 +37,7 @@ FEWEST = 200  # resamples: their spread is then known to 5%
 DRAWS = 4_000_000  # images drawn in all, where that leaves `FEWEST` resamples
 MEAN_RESAMPLES = 400  # of a mean, whose spread is then known to 4%
 CHUNK = 2_000_000  # counts drawn at once: 16 MB
+WHOLE = "wilson-groups"
 EVEN = 1e-12  # what is below is rounding
 FARTHEST = 700.0  # from 0 on a logarithmic scale: what floats still hold
 
@@ -78,7 +79,7 @@ def share_of(hits: np.ndarray, groups: Groups = None, level: float = LEVEL) -> S
     if groups is None:
         return found
     low, high = _wilson(min(found.value, 1.0), worth(hits, groups, level), level)
-    return replace(found, low=min(found.value, low), high=max(found.value, high), method="wilson-groups")
+    return replace(found, low=min(found.value, low), high=max(found.value, high), method=WHOLE)
 
 
 def share_among(of: np.ndarray, hits: np.ndarray, groups: Groups) -> Score | None:
@@ -283,7 +284,7 @@ def bounded(value: float, drawn: np.ndarray, n: int, least: int, groups: Groups 
     value, drawn = min(value, 1.0), drawn[np.isfinite(drawn)]
     if len(drawn) and drawn.std() > 1e-9:
         return interval(value, drawn, n, SHARE, groups=groups)
-    return replace(wilson(value * least, least), value=value, n=n)
+    return replace(wilson(value * least, least), value=value, n=n, method="wilson" if groups is None else WHOLE)
 
 
 def student(z: float, freedom: int) -> float:

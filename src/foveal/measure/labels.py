@@ -1,7 +1,7 @@
 """How good the `labels` answer is: of every image, which of K labels are true, against K logits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -188,11 +188,25 @@ def _one_label(
     row: dict[str, Score | int] = {}
     if true.any():
         ap = average_precision(hits.rankings[k])
-        own = None if groups is None else groups_of(groups[true])
-        row["ap"] = ap if own is None else bounded(ap.value, precisions, ap.n, int(own.max()) + 1, own)
+        row["ap"] = ap if groups is None else _wider(ap, precisions, groups[true])
     if 0 < true.sum() < known.sum():
         row["auroc"] = auroc(outputs[known], true[known], None if groups is None else groups[known])
     return {**row, **label_scores(true, hits.said[:, k] & known, groups), "known": int(known.sum())}
+
+
+def _wider(ap: Score, drawn: np.ndarray, groups: np.ndarray) -> Score:
+    """Average precision over whole groups: as wide as the bootstrap's interval and as that of the images. With a few
+    groups the bootstrap alone is somewhat too narrow: a nominal 95% held the truth 90 times in 100 with 12 groups.
+
+    Args:
+        drawn: (R,) it in each resample.
+        groups: of the images that have the label.
+    """
+    own = groups_of(groups)
+    if own is None:
+        return ap
+    found = bounded(ap.value, drawn, ap.n, int(own.max()) + 1, own)
+    return replace(found, low=min(found.low, ap.low), high=max(found.high, ap.high), method="group-bootstrap")
 
 
 def _mistakes(
