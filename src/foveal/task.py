@@ -337,10 +337,10 @@ class Examples:
         """Those at some row numbers; pixels that are mapped from the disk stay there."""
         pixels = self.pixels
         return Examples(
-            [self.files[row] for row in rows.tolist()],
+            [self.files[int(row)] for row in rows],
             PixelRows(pixels.array, pixels.rows[rows]) if isinstance(pixels, PixelRows) else pixels[rows],
             self.targets[rows],
-            [self.geometries[row] for row in rows.tolist()] if self.geometries else (),
+            [self.geometries[int(row)] for row in rows] if self.geometries else (),
             None if self.groups is None else self.groups[rows],
         )
 

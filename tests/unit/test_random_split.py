@@ -83,7 +83,7 @@ def test_memory_is_told_at_the_end_of_training(run: Run) -> None:
     assert methods == {"wilson-groups", "group-bootstrap"}
     claim = found.pixels
     assert claim is not None
-    assert claim.own.value == report.baselines["nearest_pixels"]["accuracy"].value
+    assert claim.own == report.baselines["nearest_pixels"]["accuracy"]
     assert (claim.draws, claim.own.n, claim.random.n) == (5, test, test)
     assert claim.random.low > 0.9 > 0.8 > claim.own.high
     assert claim.difference.low > 0.1

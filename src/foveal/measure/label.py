@@ -18,7 +18,7 @@ from foveal.measure.selective import operating_points, selective
 from foveal.measured import Confusion, Measurement, Mistake, Score
 from foveal.task import Examples, Rated
 
-__all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "measure_labels", "rate_labels"]
+__all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "macro_f1_of", "measure_labels", "rate_labels"]
 
 MOST_MISTAKES = 24
 
@@ -122,7 +122,7 @@ def _scores(outputs: np.ndarray, truth: np.ndarray, seed: int, groups: Groups) -
     scores = {"accuracy": share_of(rank == 0, groups)}
     if labels > TOP:
         scores["top5_accuracy"] = share_of(rank < TOP, groups)
-    scores["macro_f1"] = _macro_f1(_cells(outputs.argmax(axis=1), truth, labels), labels, seed, groups)
+    scores["macro_f1"] = macro_f1_of(_cells(outputs.argmax(axis=1), truth, labels), labels, seed, groups)
     return scores
 
 
@@ -151,10 +151,10 @@ def macro_f1(counts: np.ndarray, seed: int) -> Score:
         # Every resample would say 0 (or 1) again, an interval of no width. Macro F1 equals accuracy here: take its.
         return wilson(right, n)
     rows, columns = np.nonzero(counts)
-    return bootstrap(counts[rows, columns], _macro_f1_of(rows, columns, len(counts)), seed)
+    return bootstrap(counts[rows, columns], _macro_f1_statistic(rows, columns, len(counts)), seed)
 
 
-def _macro_f1(cells: np.ndarray, labels: int, seed: int, groups: Groups) -> Score:
+def macro_f1_of(cells: np.ndarray, labels: int, seed: int, groups: Groups) -> Score:
     """From the cell of each image."""
     if groups is None:
         return macro_f1(np.bincount(cells, minlength=labels * labels).reshape(labels, labels), seed)
@@ -163,10 +163,10 @@ def _macro_f1(cells: np.ndarray, labels: int, seed: int, groups: Groups) -> Scor
     right = (rows == columns)[outcomes]
     if right.all() or not right.any():
         return share_of(right, groups)
-    return counted(outcomes, len(used), _macro_f1_of(rows, columns, labels), seed, groups)
+    return counted(outcomes, len(used), _macro_f1_statistic(rows, columns, labels), seed, groups)
 
 
-def _macro_f1_of(rows: np.ndarray, columns: np.ndarray, count: int) -> Statistic:
+def _macro_f1_statistic(rows: np.ndarray, columns: np.ndarray, count: int) -> Statistic:
     """(R, M) images in those M cells to (R,) macro F1."""
     labels = np.arange(count)
     hits = 2.0 * ((rows == columns)[:, None] & (rows[:, None] == labels))  # (M, K) a cell's share in 2 TP

@@ -147,12 +147,12 @@ def cautions(report: Report) -> list[str]:
     score = report.scores[name]
     rivals = {other: row[name] for other, row in report.baselines.items() if name in row}
     found = _against(score, rivals, name)
-    if score.n < FEW_IMAGES:
-        images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
-        found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
-    elif report.groups and report.groups.count < FEW_GROUPS:
+    if report.groups and report.groups.count < FEW_GROUPS:
         few = f"Only {counted_groups(report.groups)} among the test images"
         found.append(f"{few}: a few others would have moved the number a lot. Trust the interval.")
+    elif score.n < FEW_IMAGES:
+        images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
+        found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
     if told := words_on_looks(report):
         found.append(told)
     if report.looks > 1:
