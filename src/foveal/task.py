@@ -324,12 +324,26 @@ class Examples:
         pixels: (N, H, W, C) uint8, as the net takes them; indexed by row numbers.
         targets: (N,) parsed targets; where they say where, in the original image's pixels.
         geometries: how each image was mapped to what the net takes; empty where targets do not say where.
+        groups: (N,) int64, images of one number belong together (one patient, one video) and intervals are of whole
+            groups; None: each image is alone.
     """
 
     files: Sequence[str]
     pixels: np.ndarray | PixelRows
     targets: np.ndarray
     geometries: Sequence[Geometry] = ()
+    groups: np.ndarray | None = None
+
+    def among(self, rows: np.ndarray) -> "Examples":
+        """Those at some row numbers; pixels that are mapped from the disk stay there."""
+        pixels = self.pixels
+        return Examples(
+            [self.files[int(row)] for row in rows],
+            PixelRows(pixels.array, pixels.rows[rows]) if isinstance(pixels, PixelRows) else pixels[rows],
+            self.targets[rows],
+            [self.geometries[int(row)] for row in rows] if self.geometries else (),
+            None if self.groups is None else self.groups[rows],
+        )
 
 
 class Measure(Protocol):

@@ -18,6 +18,7 @@ import foveal
 from foveal.engine.checkpoint import load_weights, weights_sha256
 from foveal.events import EpochEnded, Finished, Saved, Started, Step
 from foveal.measure.corruptions import CORRUPTIONS
+from foveal.measured import Score
 from foveal.report import Report
 from foveal.task import Examples, Task
 from foveal.tasks import TASKS
@@ -418,6 +419,37 @@ def test_a_wish_is_settled_and_applied_or_refused_with_a_reason(task: str, wish:
     measured = record.measure(outputs, many, many, labels, 0, settled)
     assert [point.label for point in measured.operating] == [aim.label for aim in wish.at]
     assert all(set(point.scores) >= {"sensitivity"} for point in measured.operating)
+
+
+def test_intervals_count_groups_where_images_belong_together(task: str) -> None:
+    record, cells, labels = cells_of(task)
+    targets = record.targets(cells * 9, labels)
+    outputs, count = raw_outputs(record, labels, len(targets)), len(targets)
+    settled = record.answer.settle(outputs, targets, labels)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
+    test = examples([str(k) for k in range(count)], pixels, targets)
+    alone = record.measure(outputs, test, test, labels, 0, settled)
+    single = record.measure(outputs, replace(test, groups=np.arange(count)[::-1]), test, labels, 0, settled)
+    assert single == alone, "each image alone: not a bit is another"
+
+    rows = np.arange(count).repeat(4)
+    copies = replace(test.among(rows), groups=rows)
+    grouped = record.measure(outputs[rows], copies, test, labels, 0, settled)
+    every = [(grouped.scores, alone.scores)]
+    every += [(grouped.baselines[name], row) for name, row in alone.baselines.items()]
+    every += [(grouped.per_label[name], row) for name, row in alone.per_label.items()]
+    checked = 0
+    for own, others in every:
+        for name, other in others.items():
+            score = own[name]
+            if isinstance(score, Score) and isinstance(other, Score):
+                assert score.n == 4 * other.n, name
+                assert score.value == pytest.approx(other.value), name
+                width = other.high - other.low
+                assert score.high - score.low >= 0.75 * width, f"{name}: four copies tell no more than one"
+                assert score.method in ("wilson-groups", "group-bootstrap", "obuchowski", "wilson")
+                checked += 1
+    assert checked >= 5
 
 
 def test_what_is_rated_is_what_is_measured(task: str) -> None:

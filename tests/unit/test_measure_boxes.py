@@ -164,7 +164,12 @@ def test_intervals_are_seeded_and_narrow_with_more_images() -> None:
 def test_many_boxes_have_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     real = boxes.resampled
-    monkeypatch.setattr(boxes, "resampled", lambda n, seed, draws: drawn.append(draws // n) or real(n, seed, draws))
+
+    def resampled(n: int, seed: int, draws: int, groups: np.ndarray | None) -> object:
+        drawn.append(draws // n)
+        return real(n, seed, draws, groups)
+
+    monkeypatch.setattr(boxes, "resampled", resampled)
     truth, found = scene(1)
     measure(truth, found)
     monkeypatch.setattr(boxes, "DRAWS", 300 * sum(map(len, found)))

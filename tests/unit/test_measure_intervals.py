@@ -117,7 +117,7 @@ def test_resamples_are_seeded_and_fewer_where_images_are_many() -> None:
 
 def test_students_quantile() -> None:
     for freedom, off in {2: 0.04, 3: 0.01, 4: 0.004, 9: 1e-3, 99: 1e-4}.items():
-        assert intervals._student(1.959964, freedom) == pytest.approx(t.ppf(0.975, freedom), rel=off)
+        assert intervals.student(1.959964, freedom) == pytest.approx(t.ppf(0.975, freedom), rel=off)
 
 
 def test_scales_go_there_and_back() -> None:

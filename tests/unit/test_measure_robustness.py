@@ -1,6 +1,7 @@
 """Robustness: paired tests against known values, and what is called worse is worse."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,8 +77,9 @@ def test_holm() -> None:
     assert holm([]) == []
 
 
-def brightness(images: Corrupted | Shifted) -> np.ndarray:
-    return images[np.arange(len(images))].mean(axis=(1, 2, 3))
+def brightness(images: Corrupted | Shifted | Examples) -> np.ndarray:
+    pixels = images.pixels if isinstance(images, Examples) else images
+    return pixels[np.arange(len(pixels))].mean(axis=(1, 2, 3))
 
 
 def light_and_dark(n: int, side: int = 16) -> Examples:
@@ -87,7 +89,7 @@ def light_and_dark(n: int, side: int = 16) -> Examples:
     return Examples([f"{k}.png" for k in range(n)], pixels, truth)
 
 
-def answering(limit: float) -> Callable[[Corrupted | Shifted], np.ndarray]:
+def answering(limit: float) -> Callable[[Corrupted | Shifted | Examples], np.ndarray]:
     """A network that says light where the mean is above the limit."""
     return lambda images: np.stack([limit - brightness(images), brightness(images) - limit], axis=1)
 
@@ -114,6 +116,37 @@ def test_what_looks_at_brightness_alone_is_called_worse_by_brightness_alone() ->
         "random": [1, 1],
     }
     assert (found.change, found.left_out) == ("same", {})
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_groups_are_what_worse_images_are_compared_by(task: str) -> None:
+    """Every image ten times: of the groups as of the images alone, and of the copies alone far too sure."""
+    test, labels = light_and_dark(24, side=8), ["dark", "light"]
+    if task == "regression":
+        test, labels = replace(test, targets=brightness(test)[:, None].astype(np.float32)), ["level"]
+
+    def answer(images: Corrupted | Shifted | Examples) -> np.ndarray:
+        return answering(128)(images) if task == "classification" else brightness(images)[:, None]
+
+    rows = np.arange(24).repeat(10)
+    copies = test.among(rows)
+    few, many, grouped = (
+        measure_robustness(TASKS[task], answer, answer(those), those, labels, seed=0)
+        for those in (test, copies, replace(copies, groups=rows))
+    )
+    assert few is not None
+    assert many is not None
+    assert grouped is not None
+    first, second, third = (found.corruptions["brightness"].levels[3] for found in (few, many, grouped))
+    assert third.score.n == third.difference.n == 240
+    assert third.difference.value == pytest.approx(second.difference.value)
+    widths = [one.difference.high - one.difference.low for one in (first, second, third)]
+    assert widths[2] == pytest.approx(widths[0], rel=0.3)
+    assert widths[1] < 0.6 * widths[2]
+    assert second.p < third.p
+    assert third.difference.method == {"classification": "tango", "regression": "group-bootstrap"}[task]
+    moved, alone = grouped.shifts["straight"][0], many.shifts["straight"][0]
+    assert moved.high - moved.low >= alone.high - alone.low
 
 
 def test_many_images_are_drawn_and_the_network_answers_as_often_as_said() -> None:

@@ -26,6 +26,7 @@ from foveal.measure.random_split import Answered, claim_of, of_groups, recalled,
 from foveal.measured import Score
 from foveal.report import Report
 from foveal.report.random_split import told_random_split
+from foveal.report.schema_part import ReportGroups
 from foveal.run import Run
 from foveal.task import Examples
 from foveal.tasks import named_task
@@ -73,11 +74,16 @@ def test_memory_is_told_at_the_end_of_training(run: Run) -> None:
     assert (found.score, found.kind, found.parted, found.network) == ("accuracy", "video", 0, None)
     test = report.scores["accuracy"].n
     assert found.groups * FRAMES == found.images == report.data.splits["train"] + test
-    assert found.own.value == report.scores["accuracy"].value
-    assert found.own.high - found.own.low > 1.5 * (report.scores["accuracy"].high - report.scores["accuracy"].low)
+    assert found.own == report.scores["accuracy"]
+    accuracy = report.scores["accuracy"]
+    alone = wilson(round(accuracy.value * test), test)
+    assert accuracy.high - accuracy.low > 1.5 * (alone.high - alone.low), "counts videos, not frames"
+    assert report.groups == ReportGroups(kind="video", count=test // FRAMES)
+    methods = {score.method for row in [report.scores, *report.baselines.values()] for score in row.values()}
+    assert methods == {"wilson-groups", "group-bootstrap"}
     claim = found.pixels
     assert claim is not None
-    assert claim.own.value == report.baselines["nearest_pixels"]["accuracy"].value
+    assert claim.own == report.baselines["nearest_pixels"]["accuracy"]
     assert (claim.draws, claim.own.n, claim.random.n) == (5, test, test)
     assert claim.random.low > 0.9 > 0.8 > claim.own.high
     assert claim.difference.low > 0.1
@@ -85,7 +91,7 @@ def test_memory_is_told_at_the_end_of_training(run: Run) -> None:
     page = (run.report / "report.html").read_text()
     assert "What a random split would have claimed" in page
     assert "foveal evaluate RUN --random-split" in page
-    assert "right or wrong together" in page
+    assert f"the intervals count {test // FRAMES} videos, not {test} images" in page
 
 
 def test_both_splits_stand_side_by_side_and_the_grouped_one_is_the_headline(own: Run) -> None:

@@ -36,7 +36,8 @@ from foveal.report.plots import (
     thumbnail_uri,
     ticks,
 )
-from foveal.report.words import named, number
+from foveal.report.schema_part import ReportGroups
+from foveal.report.words import counted_groups, named, number
 from foveal.task import Examples
 from foveal.tasks import TASKS
 from foveal.types import Geometry
@@ -736,3 +737,13 @@ def test_labels_that_training_does_not_know_are_a_caution(plain: tuple[Report, P
     told = " ".join(cautions(report.model_copy(update={"data": data})))
     assert "5 images outside of training have a label that no training image has" in told
     assert "no training image" not in " ".join(cautions(report))
+
+
+def test_what_belongs_together_is_counted_in_words() -> None:
+    told = {("patient", 38): "38 patients", ("video", 1): "1 video", ("", 1200): "1,200 groups"}
+    told |= {("study", 3): "3 groups (study)", ("study and patient", 1): "1 group (study and patient)"}
+    assert {key: counted_groups(ReportGroups(kind=key[0], count=key[1])) for key in told} == told
+    report = of_values(["age"])
+    few, many = (report.model_copy(update={"groups": ReportGroups(kind="patient", count=n)}) for n in (19, 20))
+    assert any(text.startswith("Only 19 patients among the test images: ") for text in cautions(few))
+    assert cautions(many) == cautions(report)

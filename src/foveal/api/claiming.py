@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +13,12 @@ from foveal.errors import RecipeError, RunError
 from foveal.events import Started, Step
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
+from foveal.measured import Score
 from foveal.run import CUSTOM_NET, Run
 from foveal.task import Examples, Task
 from foveal.types import Dataset, Progress, Reading
 
-__all__ = ["FOLDER", "begin_random_split", "random_split_of", "refuse_random"]
+__all__ = ["FOLDER", "begin_random_split", "groups_told", "random_split_of", "refuse_random"]
 
 FOLDER = "random-split"
 FEW = 0.1  # of the images: where fewer belong together, memory cannot tell many of them
@@ -100,6 +101,7 @@ def random_split_of(
     task: Task,
     dataset: Dataset,
     outputs: np.ndarray,
+    measured: Score | None,
     test: Examples,
     learned: Examples,
     wanted: bool,
@@ -113,12 +115,13 @@ def random_split_of(
 
     Args:
         outputs: of the run's network for its test images.
+        measured: the first score of the headline; None where it is not defined.
         test, learned: the images of test and of train.
         wanted: train on a random split where that was not done.
     """
     with extra("train"):
         from foveal.measure import ERRORS
-        from foveal.measure.random_split import Answered, claim_of, of_groups, recalled, together
+        from foveal.measure.random_split import Answered, claim_of, recalled, together
         from foveal.report.random_split import told_random_split
 
     rows = [dataset.rows(name) for name in ("test", "train")]
@@ -126,28 +129,32 @@ def random_split_of(
     found = together(groups[1], groups[0])
     other = Run(run.path / FOLDER)
     known = other.finished and (other.path / "run.json").is_file()
-    if not len(rows[0]) or not (wanted or known or found.images >= FEW * sum(map(len, rows))):
+    if measured is None or not (wanted or known or found.images >= FEW * sum(map(len, rows))):
         return None
     if wanted and not known:
         _learn(run, progress)
     seed, labels = run.recipe.seed, dataset.labels
     error = task.headline[0] in ERRORS
-    own = Answered(task.rate(outputs, test, labels, run.settled).first, groups[0])
-    score = of_groups(own, seed, error=error)
-    if score is None:
-        return None
     pixels, network = recalled(task, test, learned, groups, labels, seed), None
     if wanted or known:
         there = Answered(*_answered(other, task, dataset, progress))
+        own = Answered(task.rate(outputs, test, labels, run.settled).first, groups[0])
         network = claim_of(own, [there], seed, error=error)
+        network = network and replace(network, own=measured)
     told = {
         "score": task.headline[0],
         "kind": _kind(dataset.source.reading),
         **asdict(found),
-        "own": asdict(score),
+        "own": asdict(measured),
         **{name: asdict(claim) if claim else None for name, claim in (("pixels", pixels), ("network", network))},
     }
     return {**told, "words": told_random_split(told)}
+
+
+def groups_told(dataset: Dataset, rows: np.ndarray) -> dict[str, Any] | None:
+    """As the report has it; None where each image is alone."""
+    count = len(np.unique(dataset.groups[rows]))
+    return {"kind": _kind(dataset.source.reading), "count": count} if count < len(rows) else None
 
 
 def _kind(reading: Reading) -> str:

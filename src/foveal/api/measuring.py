@@ -83,7 +83,7 @@ def evaluate(
             cannot be trained once more.
         RunError: training has not finished, or the images have changed since; or no random split can be compared.
     """
-    from foveal.api.claiming import begin_random_split, random_split_of, refuse_random
+    from foveal.api.claiming import begin_random_split, groups_told, random_split_of, refuse_random
 
     wish = wish_of(at, coverage, risk, cost)
     with extra("train"):
@@ -113,6 +113,7 @@ def evaluate(
         data=summary(dataset, task),
         settled=_told(run.settled),
         without_twins=_without_twins(there, outputs),
+        groups=groups_told(dataset, dataset.rows("test")),
         environment=run.info["environment"],
         history=run.history(),
         all_looks=run.all_looks(),
@@ -120,7 +121,8 @@ def evaluate(
     report = build()
     if robustness or random_split:
         report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
-    claimed = random_split_of(run, task, dataset, outputs, test, learned, random_split, progress)
+    first = measurement.scores.get(task.headline[0])
+    claimed = random_split_of(run, task, dataset, outputs, first, test, learned, random_split, progress)
     worse = _robustness(there, outputs, test, progress) if robustness else None
     report = build(robustness=worse, random_split=claimed) if worse or claimed else report
     report.write(run.report)
@@ -159,14 +161,15 @@ def _write_pages(report: "Report", there: _Opened, mistakes: Sequence[Mistake]) 
 def _with_parts(measurement: Measurement, there: _Opened, outputs: np.ndarray, test: Examples) -> Measurement:
     """The measurement with the first score on parts of the test images, and the share of them that looks unlike the
     training images."""
-    from foveal.measure.intervals import wilson
+    from foveal.measure.groups import groups_of
+    from foveal.measure.intervals import share_of
     from foveal.measure.slices import slices
     from foveal.readers.familiarity import strangeness
 
     run, task, dataset, rows = there.run, there.task, there.dataset, there.dataset.rows("test")
     name = next((name for name in task.headline if name in measurement.scores), None)
     strange = strangeness(test.pixels, run.settled) if len(rows) else None
-    share = None if strange is None else wilson(int((strange > 1).sum()), len(strange))
+    share = None if strange is None else share_of(strange > 1, groups_of(test.groups))
     if name is None:
         return replace(measurement, unlike=share)
     at = name, measurement.scores[name], dataset.sizes[rows], _groups(dataset, rows)
@@ -272,7 +275,7 @@ def examples(dataset: Dataset, array: np.ndarray, rows: np.ndarray, task: Task, 
     """
     files, sizes = [dataset.files[row] for row in rows], dataset.sizes[rows].tolist()
     maps = [task.reader.geometry(width, height, contract) for height, width in sizes] if task.answer.placed else []
-    return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps)
+    return Examples(files, PixelRows(array, rows), dataset.targets[rows], maps, dataset.groups[rows])
 
 
 def _robustness(there: _Opened, outputs: np.ndarray, test: Examples, progress: Progress | None) -> "Robustness | None":

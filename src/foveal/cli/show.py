@@ -13,6 +13,7 @@ from foveal.cli.terminal import err, json_object, out, printable
 from foveal.report import (
     Report,
     columns_of,
+    counted_groups,
     counts_of,
     named,
     number,
@@ -161,6 +162,8 @@ def scores(report: Report) -> None:
         return
     first = report.scores[report.headline[0]]
     told = f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}"
+    if report.groups:
+        told += f", of {counted_groups(report.groups)}"
     wide = out.options.update_width(UNLIMITED)
     if apart := report.without_twins:
         shown = [

@@ -13,7 +13,8 @@ from foveal.measure.average_precision import Ranked, precision_at_recalls, ranke
 from foveal.measure.box_baselines import box_baselines
 from foveal.measure.box_errors import box_errors
 from foveal.measure.box_matching import ALL, AREAS, Judged, judged
-from foveal.measure.intervals import SHARE, interval, resampled, wilson
+from foveal.measure.groups import Groups, groups_of
+from foveal.measure.intervals import bounded, resampled
 from foveal.measure.selective import operating_points
 from foveal.measured import DrawnBox, Measurement, Mistake, PrecisionRecall, Score
 from foveal.task import Examples, Rated
@@ -59,7 +60,7 @@ def measure_boxes(
         name: _Rated.of([judged(*pair, areas=ALL) for pair in zip(truth, guess)], len(labels), None)
         for name, guess in guesses.items()
     }
-    (own, *columns), *others = _scores(rated, counts, seed)
+    (own, *columns), *others = _scores(rated, counts, seed, groups_of(test.groups))
     rows = _per_label(columns, counts, labels)
     return Measurement(
         scores=own,
@@ -142,10 +143,11 @@ class _Counts:
         with np.errstate(invalid="ignore"):
             return np.stack([right / shown, right / true])
 
-    @property
-    def images(self) -> np.ndarray:
-        """(2, 1 + K) images with a box that is shown, and with a true one."""
-        return np.stack([_with_sum(part.T).astype(bool).sum(axis=1) for part in (self.shown, self.true)])
+    def alone(self, groups: Groups) -> np.ndarray:
+        """(2, 1 + K) images, or groups, with a box that is shown, and with a true one."""
+        numbers = np.arange(len(self.true)) if groups is None else groups
+        boxes = [_with_sum(part.T).astype(bool) for part in (self.shown, self.true)]
+        return np.array([[len(np.unique(numbers[row])) for row in part] for part in boxes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,15 +201,15 @@ def _with_sum(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([rows.sum(axis=0, keepdims=True), rows])
 
 
-def _scores(rated: Mapping[str, _Rated], counts: _Counts, seed: int) -> list[list[dict[str, Score]]]:
+def _scores(rated: Mapping[str, _Rated], counts: _Counts, seed: int, groups: Groups) -> list[list[dict[str, Score]]]:
     """Of each answer those of all labels together, then those of each; over the same resamples."""
     n = len(counts.true)
     parts: list[list[np.ndarray]] = [[] for _ in rated]
     boxes = max(1, sum(len(row.image) for row in rated[""].rows))
-    for weights in resampled(n, seed, DRAWS * n // boxes):
+    for weights in resampled(n, seed, DRAWS * n // boxes, groups):
         for part, one in zip(parts, rated.values()):
             part.append(one.under(weights))
-    with_shown, with_true = counts.images
+    with_shown, with_true = counts.alone(groups)
     found = []
     for part, one in zip(parts, rated.values()):
         values, drawn = one.values()[..., 0], np.concatenate(part, axis=2)
@@ -215,19 +217,10 @@ def _scores(rated: Mapping[str, _Rated], counts: _Counts, seed: int) -> list[lis
         for name, of_value, of_drawn in zip(QUANTITIES, values, drawn):
             least = with_shown if name == "precision" else with_true
             for column in np.flatnonzero(np.isfinite(of_value)):
-                score = _score(float(of_value[column]), of_drawn[column], n, int(least[column]))
-                columns[column][name] = score
+                value, alone = float(of_value[column]), int(least[column])
+                columns[column][name] = bounded(value, of_drawn[column], n, alone, groups)
         found.append(columns)
     return found
-
-
-def _score(value: float, drawn: np.ndarray, n: int, least: int) -> Score:
-    """Where no resample differs (all is right, or nothing), Wilson's interval of a share of the images that have a box:
-    the bootstrap's would have no width."""
-    value, drawn = min(value, 1.0), drawn[np.isfinite(drawn)]
-    if len(drawn) and drawn.std() > 1e-9:
-        return interval(value, drawn, n, SHARE)
-    return replace(wilson(value * least, least), value=value, n=n)
 
 
 def _per_label(

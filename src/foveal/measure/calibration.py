@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from foveal.measure.intervals import LEVEL, RESAMPLES, SHARE, interval, resampled, wilson
+from foveal.measure.groups import Groups
+from foveal.measure.intervals import LEVEL, RESAMPLES, SHARE, interval, resampled, share_of, wilson
 from foveal.measured import Score
 from foveal.trust import Bin, Calibration
 
@@ -15,7 +16,14 @@ BINS = 15
 DRAWS = 1_000_000  # images drawn in all, where that leaves 200 resamples: a tenth of a second
 
 
-def calibration(before: np.ndarray, after: np.ndarray, right: np.ndarray, temperature: float, seed: int) -> Calibration:
+def calibration(
+    before: np.ndarray,
+    after: np.ndarray,
+    right: np.ndarray,
+    temperature: float,
+    seed: int,
+    groups: Groups = None,
+) -> Calibration:
     """Of probabilities as the outputs give them, and of those that `predict` gives.
 
     Args:
@@ -23,9 +31,10 @@ def calibration(before: np.ndarray, after: np.ndarray, right: np.ndarray, temper
         right: (N, M) bool.
         temperature: that lies between the two.
         seed: of the resamples.
+        groups: (N,) numbers.
     """
-    first, last = _errors([before, after], right, seed)
-    return Calibration(temperature, first, last, _bins(before, right), _bins(after, right))
+    first, last = _errors([before, after], right, seed, groups)
+    return Calibration(temperature, first, last, _bins(before, right, groups), _bins(after, right, groups))
 
 
 def expected_calibration_error(probability: np.ndarray, right: np.ndarray, seed: int) -> Score:
@@ -49,7 +58,7 @@ def expected_calibration_error(probability: np.ndarray, right: np.ndarray, seed:
     return _errors([probability], right, seed)[0]
 
 
-def _errors(probabilities: Sequence[np.ndarray], right: np.ndarray, seed: int) -> list[Score]:
+def _errors(probabilities: Sequence[np.ndarray], right: np.ndarray, seed: int, groups: Groups = None) -> list[Score]:
     """Of each of them, over the same resamples."""
     n, known = len(right), ~np.isnan(probabilities[0])
     images, cells = np.nonzero(known)[0], known.sum(axis=1).astype(np.float64)
@@ -58,7 +67,7 @@ def _errors(probabilities: Sequence[np.ndarray], right: np.ndarray, seed: int) -
         sure = probability[known]
         bins = _bin_of(sure)
         gap[:] = np.bincount(images * BINS + bins, sure - right[known], n * BINS).reshape(n, BINS).T
-        variance = np.maximum(n * gap.var(axis=1), np.bincount(bins, sure * (1 - sure), BINS))
+        variance = np.maximum(_variance(gap, groups), np.bincount(bins, sure * (1 - sure), BINS))
         chance.append(_by_chance(np.sqrt(variance) / cells.sum(), seed))
 
     def under(weights: np.ndarray) -> np.ndarray:
@@ -66,8 +75,8 @@ def _errors(probabilities: Sequence[np.ndarray], right: np.ndarray, seed: int) -
             return np.abs(gaps @ weights).sum(axis=1) / (cells @ weights)
 
     values = np.minimum(under(np.ones((n, 1)))[:, 0], 1.0).tolist()
-    drawn = np.concatenate([under(weights) for weights in resampled(n, seed, DRAWS)], axis=1)
-    return [_score(*one, n) for one in zip(values, drawn, chance)]
+    drawn = np.concatenate([under(weights) for weights in resampled(n, seed, DRAWS, groups)], axis=1)
+    return [_score(*one, n, groups) for one in zip(values, drawn, chance)]
 
 
 def _by_chance(spread: np.ndarray, seed: int) -> float:
@@ -80,10 +89,19 @@ def _by_chance(spread: np.ndarray, seed: int) -> float:
     return float(np.quantile(drawn.sum(axis=1), (1 + LEVEL) / 2))
 
 
-def _score(value: float, drawn: np.ndarray, chance: float, n: int) -> Score:
-    drawn = drawn[np.isfinite(drawn)]
+def _variance(gap: np.ndarray, groups: Groups) -> np.ndarray:
+    """Of the sums of (15, N) gaps over all images, from one choice of images, or of groups, to another."""
+    if groups is None:
+        return gap.shape[1] * gap.var(axis=1)
+    sums = np.stack([np.bincount(groups, row) for row in gap])
+    return sums.shape[1] * sums.var(axis=1)
+
+
+def _score(value: float, drawn: np.ndarray, chance: float, n: int, groups: Groups) -> Score:
+    drawn, alone = drawn[np.isfinite(drawn)], n if groups is None else int(groups.max()) + 1
     # All gaps alike, such as of one image: a bootstrap would have no width.
-    score = interval(value, drawn, n, SHARE) if drawn.std() > 1e-12 else wilson(value * n, n)
+    varied = drawn.std() > 1e-12
+    score = interval(value, drawn, n, SHARE, groups=groups) if varied else replace(wilson(value * alone, alone), n=n)
     return replace(score, low=min(score.low, max(0.0, value - chance)))
 
 
@@ -92,12 +110,13 @@ def _bin_of(probability: np.ndarray) -> np.ndarray:
     return np.clip(np.ceil(probability * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
-def _bins(probability: np.ndarray, right: np.ndarray) -> tuple[Bin, ...]:
+def _bins(probability: np.ndarray, right: np.ndarray, groups: Groups) -> tuple[Bin, ...]:
     known = ~np.isnan(probability)
     sure, hits = probability[known], right[known]
+    numbers = None if groups is None else groups[np.nonzero(known)[0]]
     found, which = [], _bin_of(sure)
     for number in np.unique(which).tolist():
         inside = which == number
-        share = wilson(int(hits[inside].sum()), int(inside.sum()))
+        share = share_of(hits[inside], None if numbers is None else numbers[inside])
         found.append(Bin(number / BINS, (number + 1) / BINS, float(sure[inside].mean()), share))
     return tuple(found)

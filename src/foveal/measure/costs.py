@@ -11,7 +11,8 @@ from foveal.answers.deciding import tempered
 from foveal.answers.label import softmax
 from foveal.answers.labels import THRESHOLD
 from foveal.measure.differences import drawn_difference
-from foveal.measure.intervals import RESAMPLES, bootstrap, wilson
+from foveal.measure.groups import Groups
+from foveal.measure.intervals import RESAMPLES, bounded, counted, resampled, share_among, share_of
 from foveal.measured import Score
 from foveal.trust import Costs
 
@@ -19,7 +20,12 @@ __all__ = ["costs_of_labels", "costs_of_sets", "mean_cost"]
 
 
 def costs_of_labels(
-    outputs: np.ndarray, truth: np.ndarray, labels: Sequence[str], settled: Mapping[str, Any], seed: int
+    outputs: np.ndarray,
+    truth: np.ndarray,
+    labels: Sequence[str],
+    settled: Mapping[str, Any],
+    seed: int,
+    groups: Groups = None,
 ) -> Costs | None:
     """Of logits (N, K), N at least 1, against the numbers of the true labels (N,). None where costs do not decide."""
     if "costs" not in settled:
@@ -31,12 +37,12 @@ def costs_of_labels(
     own = np.where(silent, abstain or 0.0, matrix[truth, said])
     plain = matrix[truth, scaled.argmax(axis=1)]
     always = np.full(n, abstain) if constant is None else matrix[truth, list(labels).index(constant)]
-    answered = n - int(silent.sum())
-    found = _costs(own, plain, always, max(float(matrix.max()), abstain or 0.0), costs, seed)
+    found = _costs(own, plain, always, max(float(matrix.max()), abstain or 0.0), costs, seed, groups)
     if abstain is None:
         return found
-    wrong = int((~silent & (said != truth)).sum())
-    return replace(found, answered=wilson(answered, n), error_answered=wilson(wrong, answered) if answered else None)
+    return replace(
+        found, answered=share_of(~silent, groups), error_answered=share_among(~silent, said != truth, groups)
+    )
 
 
 def costs_of_sets(
@@ -46,6 +52,7 @@ def costs_of_sets(
     labels: Sequence[str],
     settled: Mapping[str, Any],
     seed: int,
+    groups: Groups = None,
 ) -> Costs | None:
     """Of several labels at once; the costs of an image are the sum of those of its known labels.
 
@@ -64,11 +71,17 @@ def costs_of_sets(
         return ((truth == 1) & ~told) @ missed + ((truth == 0) & told) @ false
 
     most = float(np.maximum(missed, false).sum())
-    return _costs(cost(said), cost(probability >= THRESHOLD), cost(always[None]), most, costs, seed)
+    return _costs(cost(said), cost(probability >= THRESHOLD), cost(always[None]), most, costs, seed, groups)
 
 
 def _costs(
-    own: np.ndarray, plain: np.ndarray, always: np.ndarray, most: float, costs: Mapping[str, Any], seed: int
+    own: np.ndarray,
+    plain: np.ndarray,
+    always: np.ndarray,
+    most: float,
+    costs: Mapping[str, Any],
+    seed: int,
+    groups: Groups,
 ) -> Costs:
     """
     Args:
@@ -84,15 +97,15 @@ def _costs(
         abstain=costs.get("abstain"),
         constant=tuple([constant] if isinstance(constant, str) else constant or ()),
         silent=exact,
-        mean=mean_cost(own, most, seed),
-        plain=mean_cost(plain, most, seed),
-        always=flat if exact else mean_cost(always, most, seed),
-        saved=_saved(plain, own, most, seed),
-        saved_always=_saved(always, own, most, seed),
+        mean=mean_cost(own, most, seed, groups),
+        plain=mean_cost(plain, most, seed, groups),
+        always=flat if exact else mean_cost(always, most, seed, groups),
+        saved=_saved(plain, own, most, seed, groups),
+        saved_always=_saved(always, own, most, seed, groups),
     )
 
 
-def mean_cost(costs: np.ndarray, most: float, seed: int) -> Score:
+def mean_cost(costs: np.ndarray, most: float, seed: int, groups: Groups = None) -> Score:
     """The mean with its bootstrap interval, on the scale of a share of the most that an image can cost. Where no
     resample differs, Wilson's interval of that share: the bootstrap's would have no width.
 
@@ -101,19 +114,26 @@ def mean_cost(costs: np.ndarray, most: float, seed: int) -> Score:
     """
     if most <= 0:
         return Score(0.0, 0.0, 0.0, 0.95, len(costs), "exact")
-    values, counts = np.unique(costs / most, return_counts=True)
+    values, outcomes = np.unique(costs / most, return_inverse=True)
     if len(values) == 1:
-        share = replace(wilson(float(values[0]) * len(costs), len(costs)), value=float(values[0]))
+        alone = len(costs) if groups is None else int(groups.max()) + 1
+        share = bounded(float(values[0]), np.zeros(0), len(costs), alone)
     else:
-        share = bootstrap(counts, lambda cells: np.minimum(cells @ values / cells.sum(axis=1), 1.0), seed)
+        share = counted(
+            outcomes, len(values), lambda cells: np.minimum(cells @ values / cells.sum(axis=1), 1.0), seed, groups
+        )
     value, low, high = (bound * most for bound in (share.value, share.low, share.high))
     return replace(share, value=float(costs.mean()), low=min(low, value), high=max(high, value))
 
 
-def _saved(others: np.ndarray, own: np.ndarray, most: float, seed: int) -> Score:
+def _saved(others: np.ndarray, own: np.ndarray, most: float, seed: int, groups: Groups) -> Score:
     """The mean of `others` less that of `own`, of the same images."""
     n, scale = len(own), most or 1.0
     values, counts = np.unique((others - own) / scale, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, RESAMPLES) @ values / n
-    share, _ = drawn_difference(float((others - own).mean()) / scale, drawn, n)
+    if groups is None:
+        drawn = np.random.default_rng(seed).multinomial(n, counts / n, RESAMPLES) @ values / n
+    else:
+        off = (others - own) / scale
+        drawn = np.concatenate([off @ weights / weights.sum(axis=0) for weights in resampled(n, seed, groups=groups)])
+    share, _ = drawn_difference(float((others - own).mean()) / scale, drawn, n, groups)
     return replace(share, value=share.value * scale, low=share.low * scale, high=share.high * scale)

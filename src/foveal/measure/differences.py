@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 
-from foveal.measure.intervals import LEVEL, wilson
+from foveal.extras import extra
+from foveal.measure.groups import Groups
+from foveal.measure.intervals import LEVEL, student, wilson
 from foveal.measured import Score
 
 __all__ = ["drawn_difference", "holm", "mcnemar", "share_difference"]
@@ -51,7 +54,7 @@ def share_difference(one: np.ndarray, other: np.ndarray) -> tuple[Score, float]:
     return Score(value, low, high, LEVEL, n, "paired-wald"), mcnemar(one, other)
 
 
-def drawn_difference(value: float, drawn: np.ndarray, n: int) -> tuple[Score, float]:
+def drawn_difference(value: float, drawn: np.ndarray, n: int, groups: Groups = None) -> tuple[Score, float]:
     """A difference of two scores with the bias-corrected normal interval of its resamples, and the two-sided p of 0.
 
     Where no resample differs, the spread is not known: the interval reaches as far to both sides as Wilson's for none
@@ -62,7 +65,12 @@ def drawn_difference(value: float, drawn: np.ndarray, n: int) -> tuple[Score, fl
     Args:
         drawn: (R,) the difference in each resample, the same images in both scores; NaN counts for nothing.
         n: images.
+        groups: (n,) numbers, where whole groups were drawn: n is then as many, with Student's distribution.
     """
+    if groups is not None:
+        count = int(groups.max()) + 1
+        score, p = drawn_difference(value, drawn, count)
+        return _of_few(score, p, n, count)
     drawn = drawn[np.isfinite(drawn)]
     spread = float(drawn.std()) * math.sqrt(n / max(1, n - 1)) if len(drawn) else 0.0
     if spread < 1e-12:
@@ -72,6 +80,20 @@ def drawn_difference(value: float, drawn: np.ndarray, n: int) -> tuple[Score, fl
     half = _quantile(LEVEL) * spread
     p = 2 * NormalDist().cdf(-abs(middle) / spread)
     return Score(value, min(value, middle - half), max(value, middle + half), LEVEL, n, "bootstrap"), p
+
+
+def _of_few(score: Score, p: float, n: int, count: int) -> tuple[Score, float]:
+    """As widely as Student's distribution spreads for so many groups, not the normal one."""
+    wider = student(_quantile(LEVEL), max(1, count - 1)) / _quantile(LEVEL)
+    low, high = (score.value + wider * (end - score.value) for end in (score.low, score.high))
+    z = NormalDist().inv_cdf(max(p, 1e-300) / 2)
+    return replace(score, low=low, high=high, n=n, method="group-bootstrap"), 2 * _tail(-z, max(1, count - 1))
+
+
+def _tail(t: float, freedom: int) -> float:
+    with extra("train"):
+        from scipy.stats import t as student_t
+    return float(student_t.sf(t, freedom))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -11,7 +11,8 @@ from foveal.answers.labels import sigmoid, thresholds
 from foveal.measure.baselines import label_set_baselines
 from foveal.measure.calibration import calibration
 from foveal.measure.costs import costs_of_sets
-from foveal.measure.intervals import DRAWS, SHARE, interval, resampled, wilson
+from foveal.measure.groups import Groups, groups_of
+from foveal.measure.intervals import DRAWS, bounded, resampled, share_among
 from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
 from foveal.measure.selective import operating_points
@@ -49,35 +50,43 @@ def measure_label_sets(
     hits = {
         name: _Hits.of(tempered(logits, at), truth, thresholds(labels, at)) for name, (logits, at) in answers.items()
     }
-    scores = dict(zip(hits, _scores(hits, truth, seed)))
+    groups = groups_of(test.groups)
+    found, precisions = _scores(hits, truth, seed, groups)
+    scores = dict(zip(hits, found))
     own = scores.pop("")
     columns, probability = enumerate(labels), sigmoid(tempered(outputs, settled))
     known = np.where(np.isnan(truth), np.nan, 1.0)
     calibrated = None
     if (known == 1).any():
         before, after = known * sigmoid(outputs), known * probability
-        calibrated = calibration(before, after, truth == 1, temperature_of(settled), seed)
+        calibrated = calibration(before, after, truth == 1, temperature_of(settled), seed, groups)
         own = {**own, "ece": calibrated.ece}
+
+    def at_point(k: int) -> dict[str, Score]:
+        return _at_point(truth[:, k], hits[""].said[:, k], groups)
+
     return Measurement(
         scores=own,
         baselines=scores,
-        per_label={name: _one_label(outputs[:, k], truth[:, k], hits[""], k) for k, name in columns},
+        per_label={
+            name: _one_label(outputs[:, k], truth[:, k], hits[""], k, precisions[k], groups) for k, name in columns
+        },
         mistakes=_mistakes(probability, truth, hits[""].said, test.files, labels),
         calibration=calibrated,
-        operating=operating_points(settled, lambda name: _at_point(truth, hits[""].said, list(labels).index(name))),
-        costs=costs_of_sets(probability, hits[""].said, truth, labels, settled, seed),
+        operating=operating_points(settled, lambda name: at_point(list(labels).index(name))),
+        costs=costs_of_sets(probability, hits[""].said, truth, labels, settled, seed, groups),
     )
 
 
-def _at_point(truth: np.ndarray, said: np.ndarray, k: int) -> dict[str, Score]:
+def _at_point(truth: np.ndarray, told: np.ndarray, groups: Groups) -> dict[str, Score]:
     """Of the images of which the label is known."""
-    true, false, told = truth[:, k] == 1, truth[:, k] == 0, said[:, k]
+    true, false = truth == 1, truth == 0
     shares = {
-        "sensitivity": ((true & told).sum(), true.sum()),
-        "specificity": ((false & ~told).sum(), false.sum()),
-        "precision": ((true & told).sum(), ((true | false) & told).sum()),
+        "sensitivity": share_among(true, told, groups),
+        "specificity": share_among(false, ~told, groups),
+        "precision": share_among((true | false) & told, true, groups),
     }
-    return {name: wilson(int(right), int(of)) for name, (right, of) in shares.items() if of}
+    return {name: score for name, score in shares.items() if score}
 
 
 def rate_label_sets(
@@ -142,41 +151,62 @@ def _mean(values: np.ndarray) -> np.ndarray:
         return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
 
 
-def _scores(hits: dict[str, _Hits], truth: np.ndarray, seed: int) -> list[dict[str, Score]]:
-    """Of the network and of the baselines, over the same resamples."""
+def _scores(
+    hits: dict[str, _Hits], truth: np.ndarray, seed: int, groups: Groups
+) -> tuple[list[dict[str, Score]], np.ndarray]:
+    """Of the network and of the baselines, over the same resamples; and (K, R) the network's average precision of each
+    label in them."""
     n, labels = truth.shape
     parts: list[list[np.ndarray]] = [[] for _ in hits]
-    for weights in resampled(n, seed, DRAWS // labels):
+    precisions = []
+    for weights in resampled(n, seed, DRAWS // labels, groups):
         for part, one in zip(parts, hits.values()):
-            part.append(one.under(weights))
-    least = max(1, int((truth == 1).any(axis=1).sum()))
+            scores, columns = one.parts(weights)
+            part.append(scores)
+            if part is parts[0]:
+                precisions.append(columns[0])
+    labelled = (truth == 1).any(axis=1)
+    least = max(1, int(labelled.sum()) if groups is None else len(np.unique(groups[labelled])))
     found = []
     for part, one in zip(parts, hits.values()):
         values, drawn = one.under(np.ones((n, 1)))[:, 0], np.concatenate(part, axis=1)
         rows = zip(QUANTITIES, values.tolist(), drawn)
-        found.append({name: _score(value, of_drawn, n, least) for name, value, of_drawn in rows if np.isfinite(value)})
-    return found
+        found.append(
+            {name: bounded(value, of_drawn, n, least, groups) for name, value, of_drawn in rows if np.isfinite(value)}
+        )
+    return found, np.concatenate(precisions, axis=1)
 
 
-def _score(value: float, drawn: np.ndarray, n: int, least: int) -> Score:
-    """Where no resample differs (all is right, or nothing), Wilson's interval of a share of the images that have a
-    label at all: the bootstrap's would have no width."""
-    value, drawn = min(value, 1.0), drawn[np.isfinite(drawn)]
-    if len(drawn) and drawn.std() > 1e-9:
-        return interval(value, drawn, n, SHARE)
-    return replace(wilson(value * least, least), value=value, n=n)
-
-
-def _one_label(outputs: np.ndarray, truth: np.ndarray, hits: _Hits, k: int) -> dict[str, Score | int]:
-    known = ~np.isnan(truth)
-    true, right = int((truth == 1).sum()), int(hits.right[:, k].sum())
-    called = int((hits.said[:, k] & known).sum())
+def _one_label(
+    outputs: np.ndarray, truth: np.ndarray, hits: _Hits, k: int, precisions: np.ndarray, groups: Groups
+) -> dict[str, Score | int]:
+    """
+    Args:
+        precisions: (R,) average precision in each resample.
+    """
+    known, true = ~np.isnan(truth), truth == 1
     row: dict[str, Score | int] = {}
-    if true:
-        row["ap"] = average_precision(hits.rankings[k])
-    if 0 < true < known.sum():
-        row["auroc"] = auroc(outputs[known], truth[known] == 1)
-    return {**row, **label_scores(right, true, called), "known": int(known.sum())}
+    if true.any():
+        ap = average_precision(hits.rankings[k])
+        row["ap"] = ap if groups is None else _wider(ap, precisions, groups[true])
+    if 0 < true.sum() < known.sum():
+        row["auroc"] = auroc(outputs[known], true[known], None if groups is None else groups[known])
+    return {**row, **label_scores(true, hits.said[:, k] & known, groups), "known": int(known.sum())}
+
+
+def _wider(ap: Score, drawn: np.ndarray, groups: np.ndarray) -> Score:
+    """Average precision over whole groups: as wide as the bootstrap's interval and as that of the images. With a few
+    groups the bootstrap alone is somewhat too narrow: a nominal 95% held the truth 90 times in 100 with 12 groups.
+
+    Args:
+        drawn: (R,) it in each resample.
+        groups: of the images that have the label.
+    """
+    own = groups_of(groups)
+    if own is None:
+        return ap
+    found = bounded(ap.value, drawn, ap.n, int(own.max()) + 1, own)
+    return replace(found, low=min(found.low, ap.low), high=max(found.high, ap.high), method="group-bootstrap")
 
 
 def _mistakes(

@@ -14,7 +14,8 @@ import numpy as np
 
 from foveal.measure.baselines import shrink, standardised
 from foveal.measure.differences import drawn_difference
-from foveal.measure.intervals import ERROR, SHARE, interval, resampled, wilson
+from foveal.measure.groups import groups_of
+from foveal.measure.intervals import ERROR, SHARE, interval, resampled, share_of, wilson
 from foveal.measure.meanings import ERRORS
 from foveal.measure.nearest import nearest
 from foveal.measured import Score
@@ -68,10 +69,12 @@ class Answered:
     Args:
         under: weights (N, R), how often each image counts, to (R,) scores; NaN where not defined.
         groups: (N,) numbers of the groups; the same numbers in all that is compared.
+        right: (N,) whether an image counts, where the score is a plain share of them.
     """
 
     under: Callable[[np.ndarray], np.ndarray]
     groups: np.ndarray
+    right: np.ndarray | None = None
 
 
 def together(train: np.ndarray, test: np.ndarray) -> Together:
@@ -82,7 +85,9 @@ def together(train: np.ndarray, test: np.ndarray) -> Together:
 
 
 def of_groups(own: Answered, seed: int, *, error: bool) -> Score | None:
-    """The score with the interval of whole groups drawn again; None where it is not defined."""
+    """The score with the interval of whole groups, as a report has it; None where it is not defined."""
+    if own.right is not None:
+        return share_of(own.right, groups_of(own.groups))
     value = float(own.under(np.ones((len(own.groups), 1)))[0])
     if not np.isfinite(value):
         return None
@@ -182,7 +187,8 @@ def recalled(
         rows = _nearest(*standardised(small[known], small[asked]))
         outputs = task.recall(targets[known][rows], len(labels))
         images = Examples([str(row) for row in asked], small[asked], targets[asked])
-        answered.append(Answered(task.rate(outputs, images, labels).first, numbers[asked]))
+        rated = task.rate(outputs, images, labels)
+        answered.append(Answered(rated.first, numbers[asked], rated.shares.get(task.headline[0])))
     return claim_of(answered[0], answered[1:], seed, error=task.headline[0] in ERRORS)
 
 

@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from foveal.measure.intervals import LEVEL, wilson
+from foveal.measure.groups import Groups, groups_of
+from foveal.measure.intervals import LEVEL, student, wilson
 from foveal.measured import Score
 
 __all__ = ["Ranking", "auroc", "auroc_parts", "average_precision"]
@@ -76,30 +77,42 @@ def average_precision(ranking: Ranking) -> Score:
     return wilson(value * len(ranking.places), len(ranking.places))
 
 
-def auroc(outputs: np.ndarray, truth: np.ndarray) -> Score:
-    """Area under the ROC curve with DeLong's variance, its interval on the logit scale. Where that variance is 0 or not
-    defined (all ranked right; a single image on one side), Wilson's interval for as many images as the rarer side has.
+def auroc(outputs: np.ndarray, truth: np.ndarray, groups: Groups = None) -> Score:
+    """Area under the ROC curve with DeLong's variance, its interval on the logit scale; where images belong together,
+    with Obuchowski's, of the sums over groups of what DeLong's is made of, and Student's quantile. Where that variance
+    is 0 or not defined (all ranked right; a single image on one side), Wilson's interval for as many images, or groups,
+    as the rarer side has.
 
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837-845; computed from midranks as in Sun and Xu,
     IEEE Signal Processing Letters 21 (2014) 1389-1393, algorithm 2; logit scale: Pepe, The Statistical Evaluation of
-    Medical Tests (2003), section 5.2.
+    Medical Tests (2003), section 5.2; groups: Obuchowski, "Nonparametric analysis of clustered ROC curve data",
+    Biometrics 53 (1997) 567-578.
 
     Args:
         outputs: (n,) of the images of which the label is known.
         truth: (n,) whether they have it; some must and some must not.
+        groups: (n,) numbers.
     """
+    groups = groups_of(groups)
     above, below = auroc_parts(outputs, truth)
     m, n = len(above), len(below)
     value = float(above.mean())
     variance = above.var(ddof=1) / m + below.var(ddof=1) / n if min(m, n) > 1 else 0.0
+    z, method, rarer = NormalDist().inv_cdf((1 + LEVEL) / 2), "delong", min(m, n)
+    if groups is not None:
+        rarer = min(len(np.unique(groups[side])) for side in (truth, ~truth))
+        count = int(groups.max()) + 1
+        z, method = student(z, max(1, count - 1)), "obuchowski"
+        off = np.zeros(m + n)
+        off[truth], off[~truth] = (above - value) / m, (below - value) / n
+        variance = float((np.bincount(groups, off) ** 2).sum()) * count / max(1, count - 1) if rarer > 1 else 0.0
     if not variance > 1e-12 or not 0 < value < 1:
-        rarer = min(m, n)
         score = wilson(value * rarer, rarer)
         return Score(value, score.low, score.high, score.level, m + n, score.method)
     middle = math.log(value / (1 - value))
-    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(variance) / (value * (1 - value))
+    half = z * math.sqrt(variance) / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-end)) for end in (max(middle - half, -700.0), middle + half))
-    return Score(value, min(value, low), max(value, high), LEVEL, m + n, "delong")
+    return Score(value, min(value, low), max(value, high), LEVEL, m + n, method)
 
 
 def auroc_parts(outputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

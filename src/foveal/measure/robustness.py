@@ -1,18 +1,20 @@
 """How a network's first score falls as its test images get worse, and whether its answer survives a small shift."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
 from foveal.measure.differences import drawn_difference, holm, share_difference
-from foveal.measure.intervals import ERROR, SHARE, interval, mean_of, resampled, wilson
+from foveal.measure.groups import Groups, groups_of
+from foveal.measure.intervals import ERROR, bounded, interval, mean_of, resampled, share_of
 from foveal.measure.meanings import ERRORS
+from foveal.measure.paired import share_difference as share_difference_of_groups
 from foveal.measure.shifts import SHIFTS, Shifted, distances
 from foveal.measured import Score
-from foveal.task import Examples, PixelRows, Rated, Task
+from foveal.task import Examples, Rated, Task
 
 __all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "measure_shifts", "passes"]
 
@@ -104,8 +106,9 @@ def measure_robustness(
     images; and the answers to shifted images beside those to unshifted ones. None where there is nothing to score.
 
     A share of images is compared by McNemar's exact test and Bonett and Price's interval, any other score by resampled
-    images, the same for both. p-values are adjusted by Holm over all levels of all corruptions: that even one of the
-    levels called worse is not is then at most 5% likely. Intervals are not adjusted.
+    images, the same for both. Where images belong together, whole groups are drawn, and shares are compared by Tango's
+    interval and McNemar's test of groups (`measure.paired`). p-values are adjusted by Holm over all levels of all
+    corruptions: that even one of the levels called worse is not is then at most 5% likely. Intervals are not adjusted.
 
     Args:
         answer: raw outputs of the network for images that are made worse when they are indexed.
@@ -119,7 +122,7 @@ def measure_robustness(
         return task.rate(answer(images), images.examples(test), labels, settled)
 
     own = task.rate(outputs, test, labels, settled)
-    trial = _Trial(task.headline[0], own, len(test.files), seed)
+    trial = _Trial(task.headline[0], own, len(test.files), seed, groups_of(test.groups))
     clean = trial.clean()
     if clean is None:
         return None
@@ -143,46 +146,48 @@ def _drawn(outputs: np.ndarray, test: Examples, seed: int) -> tuple[np.ndarray, 
     if len(test.files) <= MOST_IMAGES:
         return outputs, test
     rows = np.sort(np.random.default_rng(seed).permutation(len(test.files))[:MOST_IMAGES])
-    pixels = test.pixels
-    chosen = PixelRows(pixels.array, pixels.rows[rows]) if isinstance(pixels, PixelRows) else PixelRows(pixels, rows)
-    files = [test.files[int(row)] for row in rows]
-    geometries = [test.geometries[int(row)] for row in rows] if test.geometries else ()
-    return outputs[rows], Examples(files, chosen, test.targets[rows], geometries)
+    return outputs[rows], test.among(rows)
 
 
 class _Trial:
     """The score of the images as they are, for others to be compared with."""
 
-    def __init__(self, name: str, rated: Rated, n: int, seed: int) -> None:
-        self.name, self.error, self.n, self.seed = name, name in ERRORS, n, seed
+    def __init__(self, name: str, rated: Rated, n: int, seed: int, groups: Groups) -> None:
+        self.name, self.error, self.n, self.seed, self.groups = name, name in ERRORS, n, seed, groups
         self.right = rated.shares.get(name)
         self.value, self.drawn = (0.0, np.zeros(0)) if self.right is not None else self._resampled(rated)
 
     def clean(self) -> Score | None:
         if self.right is not None:
-            return wilson(int(self.right.sum()), self.n)
+            return share_of(self.right, self.groups)
         return self._with_interval(self.value, self.drawn) if np.isfinite(self.value) else None
 
     def against(self, rated: Rated) -> tuple[Score, Score, float]:
         """The score of other answers, its difference to the clean one, and the p of none."""
         if self.right is not None:
             right = rated.shares[self.name]
-            return wilson(int(right.sum()), self.n), *share_difference(self.right, right)
+            return share_of(right, self.groups), *self._of_shares(self.right, right)
         value, drawn = self._resampled(rated)
-        return self._with_interval(value, drawn), *drawn_difference(value - self.value, drawn - self.drawn, self.n)
+        difference = drawn_difference(value - self.value, drawn - self.drawn, self.n, self.groups)
+        return self._with_interval(value, drawn), *difference
+
+    def _of_shares(self, own: np.ndarray, other: np.ndarray) -> tuple[Score, float]:
+        if self.groups is None:
+            return share_difference(own, other)
+        found = share_difference_of_groups(own, other, self.groups)
+        return Score(found.value, found.low, found.high, found.level, found.n, found.method), found.p
 
     def _resampled(self, rated: Rated) -> tuple[float, np.ndarray]:
         """The score, and that of each resample; every call draws the same images."""
-        drawn = [rated.first(weights) for weights in resampled(self.n, self.seed, RESAMPLES * self.n)]
+        parts = resampled(self.n, self.seed, RESAMPLES * self.n, self.groups)
+        drawn = [rated.first(weights) for weights in parts]
         return float(rated.first(np.ones((self.n, 1)))[0]), np.concatenate(drawn)
 
     def _with_interval(self, value: float, drawn: np.ndarray) -> Score:
-        known = drawn[np.isfinite(drawn)]
         if self.error:
-            return interval(value, drawn, self.n, ERROR, freedom=max(1, self.n - 1))
-        if len(known) and known.std() > 1e-9:
-            return interval(value, drawn, self.n, SHARE)
-        return replace(wilson(min(value, 1.0) * self.n, self.n), value=value)
+            return interval(value, drawn, self.n, ERROR, freedom=max(1, self.n - 1), groups=self.groups)
+        alone = self.n if self.groups is None else int(self.groups.max()) + 1
+        return bounded(value, drawn, self.n, alone, self.groups)
 
 
 def _kinds(found: Mapping[tuple[str, int], tuple[float, Score, Score, float]], error: bool) -> dict[str, Kind]:
@@ -210,9 +215,10 @@ def measure_shifts(
     """
     if said is None:
         return {}, ""
+    groups = groups_of(test.groups)
     scores = {
         kind: tuple(
-            mean_of(_change(said, rate(Shifted(test.files, test.pixels, kind, distance, seed)).said), seed)
+            mean_of(_change(said, rate(Shifted(test.files, test.pixels, kind, distance, seed)).said), seed, groups)
             for distance in distances(*test.pixels.shape[1:3])
         )
         for kind in SHIFTS

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from foveal.measure.intervals import wilson
+from foveal.measure.groups import Groups
+from foveal.measure.intervals import share_among, share_of
 from foveal.measured import Score
 from foveal.trust import Operating, Selective
 
@@ -15,7 +16,9 @@ PARTS = 100
 ANSWERED = 0.8
 
 
-def selective(confidence: np.ndarray, right: np.ndarray, settled: Mapping[str, Any]) -> Selective:
+def selective(
+    confidence: np.ndarray, right: np.ndarray, settled: Mapping[str, Any], groups: Groups = None
+) -> Selective:
     """The risk–coverage curve, and what the threshold of `settled` makes of the test images, if there is one. Images
     of the same confidence count with the mean of their errors, whatever their order.
 
@@ -25,24 +28,26 @@ def selective(confidence: np.ndarray, right: np.ndarray, settled: Mapping[str, A
     Args:
         confidence: (N,) probability of the answer, N at least 1.
         right: (N,) whether it is right.
+        groups: (N,) numbers.
     """
     order = np.argsort(-confidence, kind="stable")
     falling, wrong = confidence[order], (~right[order]).astype(np.float64)
     _, which, counts = np.unique(-falling, return_inverse=True, return_counts=True)
-    summed = np.append(0.0, np.cumsum((np.bincount(which, wrong) / counts)[which]))
+    errors = (np.bincount(which, wrong) / counts)[which]
+    summed = np.append(0.0, np.cumsum(errors))
+    falling_groups = None if groups is None else groups[order]
     n = len(falling)
     answered = np.maximum(1, np.round(np.arange(1, PARTS + 1) * n / PARTS).astype(np.int64))
     some = max(1, round(ANSWERED * n))
     found = Selective(
         errors=tuple((summed[answered] / answered).round(6).tolist()),
-        error=wilson(float(summed[n]), n),
-        error_at_80=wilson(float(summed[some]), some),
+        error=share_of(errors, falling_groups),
+        error_at_80=share_of(errors[:some], None if falling_groups is None else falling_groups[:some]),
     )
     if "abstain" not in settled:
         return found
     at = settled["abstain"]
     given = confidence >= at["confidence"]
-    k = int(given.sum())
     return Selective(
         found.errors,
         found.error,
@@ -50,8 +55,8 @@ def selective(confidence: np.ndarray, right: np.ndarray, settled: Mapping[str, A
         threshold=at["confidence"],
         wanted={name: at[name] for name in ("coverage", "risk") if name in at},
         met=at["met"],
-        answered=wilson(k, n),
-        error_answered=wilson(int((given & ~right).sum()), k) if k else None,
+        answered=share_of(given, groups),
+        error_answered=share_among(given, ~right, groups),
     )
 
 

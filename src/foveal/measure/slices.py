@@ -1,6 +1,7 @@
 """The first score on parts of the test images: a network that does well on the whole may fail on the dark ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -46,12 +47,9 @@ def slices(
     none = Examples([], test.pixels[np.zeros(0, np.int64)], test.targets[:0])
     found = []
     for kind, part, rows in _parts(test, sizes, groups):
-        some = Examples(
-            [test.files[int(row)] for row in rows],
-            _rows(test.pixels, rows),
-            test.targets[rows],
-            [test.geometries[int(row)] for row in rows] if test.geometries else (),
-        )
+        some = test.among(rows)
+        if kind == "group":  # it is about this one, whatever others are like: images of it are drawn
+            some = replace(some, groups=None)
         score = measure(outputs[rows], some, none, labels, seed, settled).scores.get(name)
         if score is not None:
             worse = score.low > whole.high if name in ERRORS else score.high < whole.low
@@ -93,7 +91,3 @@ def _brightness(pixels: np.ndarray | PixelRows) -> np.ndarray:
     starts = range(0, len(pixels), step)
     parts = [pixels[np.arange(start, min(start + step, len(pixels)))].mean(axis=(1, 2, 3)) for start in starts]
     return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def _rows(pixels: np.ndarray | PixelRows, rows: np.ndarray) -> np.ndarray | PixelRows:
-    return PixelRows(pixels.array, pixels.rows[rows]) if isinstance(pixels, PixelRows) else pixels[rows]

@@ -8,7 +8,8 @@ import numpy as np
 
 from foveal.answers.value import shown
 from foveal.measure.baselines import value_baselines
-from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, wilson
+from foveal.measure.groups import Groups, groups_of
+from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, share_of, wilson
 from foveal.measure.label import MOST_MISTAKES
 from foveal.measured import Measurement, Mistake, Points, Score
 from foveal.task import Examples, Rated
@@ -43,13 +44,16 @@ def measure_values(
     truth = test.targets.reshape(shape).astype(np.float64)
     guesses = {"": outputs, **value_baselines(test, train, seed)}
     errors = {name: _Errors.of(guess.reshape(shape), truth) for name, guess in guesses.items()}
-    found = {name: _scores(one, drawn) for (name, one), drawn in zip(errors.items(), _drawn(errors, seed))}
+    groups = groups_of(test.groups)
+    drawn = _drawn(errors, seed, groups)
+    found = {name: _scores(one, of_one, groups) for (name, one), of_one in zip(errors.items(), drawn)}
     (scores, columns), rivals = found.pop(""), found
     half = np.array([settled.get("half_width", {}).get(name, np.nan) for name in labels])
     if not np.isnan(half).any():
         within = errors[""].size <= half
-        scores["coverage"] = wilson(float(within.sum()) / len(labels), len(within))
-        columns = [{**row, "coverage": wilson(int(k), len(within))} for row, k in zip(columns, within.sum(axis=0))]
+        held = float(within.sum()) / len(labels)
+        scores["coverage"] = wilson(held, len(within)) if groups is None else share_of(within.mean(axis=1), groups)
+        columns = [{**row, "coverage": share_of(own, groups)} for row, own in zip(columns, within.T)]
     return Measurement(
         scores=scores,
         baselines={name: row for name, (row, _) in rivals.items()},
@@ -119,17 +123,17 @@ class _Errors:
         return medians
 
 
-def _drawn(errors: dict[str, _Errors], seed: int) -> list[np.ndarray]:
+def _drawn(errors: dict[str, _Errors], seed: int, groups: Groups) -> list[np.ndarray]:
     """(4, K, R) of the resamples, which are the same for all."""
     images, columns = next(iter(errors.values())).size.shape
     parts: list[list[np.ndarray]] = [[] for _ in errors]
-    for weights in resampled(images, seed, DRAWS // columns):
+    for weights in resampled(images, seed, DRAWS // columns, groups):
         for part, one in zip(parts, errors.values()):
             part.append(one.under(weights))
     return [np.concatenate(part, axis=2) for part in parts]
 
 
-def _scores(errors: _Errors, drawn: np.ndarray) -> tuple[dict[str, Score], list[dict[str, Score]]]:
+def _scores(errors: _Errors, drawn: np.ndarray, groups: Groups) -> tuple[dict[str, Score], list[dict[str, Score]]]:
     """Of all values together, and of each."""
     n, values = len(errors.size), errors.under(np.ones((len(errors.size), 1)))[..., 0]  # (4, K)
     together: dict[str, Score] = {}
@@ -137,10 +141,10 @@ def _scores(errors: _Errors, drawn: np.ndarray) -> tuple[dict[str, Score], list[
     for (name, scale), of_value, of_drawn in zip(QUANTITIES.items(), values, drawn):
         defined = np.flatnonzero(np.isfinite(of_value))
         for k in defined:
-            columns[k][name] = interval(float(of_value[k]), of_drawn[k], n, scale, freedom=n - 1)
+            columns[k][name] = interval(float(of_value[k]), of_drawn[k], n, scale, freedom=n - 1, groups=groups)
         if len(defined):
             mean, mean_drawn = float(of_value[defined].mean()), of_drawn[defined].mean(axis=0)
-            together[name] = interval(mean, mean_drawn, n, scale, freedom=n - 1)
+            together[name] = interval(mean, mean_drawn, n, scale, freedom=n - 1, groups=groups)
     return together, columns
 
 

@@ -7,12 +7,13 @@ from foveal.report.page import write_page
 from foveal.report.reference import reference_page, studies_page
 from foveal.report.schema import Report, build_report, printable
 from foveal.report.trust import trust_cautions
-from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
+from foveal.report.words import columns_of, counted_groups, counts_of, named, number, words_on_looks
 
 __all__ = [
     "Report",
     "build_report",
     "columns_of",
+    "counted_groups",
     "counts_of",
     "model_card",
     "named",

@@ -14,7 +14,7 @@ from foveal.report.deciding import words_on_deciding
 from foveal.report.page import cautions
 from foveal.report.schema import Report
 from foveal.report.schema_part import ReportScore
-from foveal.report.words import columns_of, counts_of, named, number
+from foveal.report.words import columns_of, counted_groups, counts_of, named, number
 
 __all__ = ["model_card", "write_card"]
 
@@ -145,12 +145,13 @@ def _labels(report: Report) -> str:
 
 
 def _data(report: Report) -> str:
-    data = report.data
+    data, groups = report.data, report.groups
     splits = ", ".join(f"{count:,} {split}" for split, count in data.splits.items() if count)
     given = f" ({', '.join(data.given)} as the source divides them)" if data.given else ""
     found = [f"{kind}: {count:,}" for kind, count in data.findings.items()]
     lines = [
         f"{data.images:,} images of {_plain(_source(report))}: {splits}{given}.",
+        *([f"Intervals count the {_plain(counted_groups(groups))} of the test images."] if groups else []),
         f"Fingerprint of contents and targets: `{data.fingerprint}`.",
         *([f"Found by `foveal look`: {', '.join(found)}."] if found else []),
     ]

@@ -32,13 +32,14 @@ from foveal.report.robustness import robustness_panels
 from foveal.report.schema import Report, ReportConfusion, ReportMistake, printable
 from foveal.report.schema_part import ReportScore
 from foveal.report.trust import trust_cautions, trust_of
-from foveal.report.words import columns_of, counts_of, named, number, words_on_looks
+from foveal.report.words import columns_of, counted_groups, counts_of, named, number, words_on_looks
 from foveal.wishes import QUANTITIES
 
 __all__ = ["cautions", "write_page"]
 
 HERE = Path(__file__).parent
 FEW_IMAGES = 100
+FEW_GROUPS = 20
 LABELS_WITH_NUMBERS = 20
 LABELS_FIRST = 10
 CONFUSIONS_SHOWN = 20
@@ -47,7 +48,6 @@ CURVES_SHOWN = 12  # precision over recall
 VALUES_NAMED = 3
 SHORT_NAME = 3
 SMALL_SIDE = 64
-MUCH_WIDER = 1.25
 SHARES = ("accuracy", "top5_accuracy")
 PLOTTED = ("ap", "f1", "r2")  # the scores of a label that are drawn, the first that there is; 1 is the best
 
@@ -83,6 +83,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         script_digest=digest,
         subject=_subject(report),
         headline=_headline(report),
+        together=counted_groups(report.groups) if report.groups else None,
         deciding=words_on_deciding(report),
         cautions=cautions(report),
         rivals=_rivals(report),
@@ -146,7 +147,10 @@ def cautions(report: Report) -> list[str]:
     score = report.scores[name]
     rivals = {other: row[name] for other, row in report.baselines.items() if name in row}
     found = _against(score, rivals, name)
-    if score.n < FEW_IMAGES:
+    if report.groups and report.groups.count < FEW_GROUPS:
+        few = f"Only {counted_groups(report.groups)} among the test images"
+        found.append(f"{few}: a few others would have moved the number a lot. Trust the interval.")
+    elif score.n < FEW_IMAGES:
         images = f"Only {score.n} test images" if score.n > 1 else "Only one test image"
         found.append(f"{images}: a few other images would have moved the number a lot. Trust the interval.")
     if told := words_on_looks(report):
@@ -173,7 +177,6 @@ def cautions(report: Report) -> list[str]:
             f"{many} what an image that the network learned from shows, too: the same, or a copy that was cropped, "
             f"resized or mirrored. Without {them}: {told} {text} instead of {number(score.value, name)}."
         )
-    found += _of_groups(report, score)
     coverage, level = report.scores.get("coverage"), report.settled.get("level")
     if coverage and level and coverage.high < level:
         found.append(
@@ -181,19 +184,6 @@ def cautions(report: Report) -> list[str]:
             f"they held {_percent(coverage.value)}, at most {_percent(coverage.high)}: they are too narrow."
         )
     return [*found, *trust_cautions(report)]
-
-
-def _of_groups(report: Report, score: ReportScore) -> list[str]:
-    """That images of one group are right or wrong together, where it makes the interval much wider."""
-    found = report.random_split
-    if found is None or found.own.high - found.own.low < MUCH_WIDER * (score.high - score.low):
-        return []
-    low, high = (number(end, found.score) for end in (found.own.low, found.own.high))
-    what = f"a {named(found.kind)}" if found.kind else "a group"
-    return [
-        f"Images of {what} are right or wrong together, and the interval counts each for itself. With whole groups "
-        f"drawn again it is [{low}, {high}]."
-    ]
 
 
 def _against(score: ReportScore, rivals: Mapping[str, ReportScore], of: str) -> list[str]:

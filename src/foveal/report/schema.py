@@ -16,7 +16,7 @@ from foveal.files import write_atomic
 from foveal.looks import Looks, too_good
 from foveal.measure.robustness import Robustness
 from foveal.measured import Measurement
-from foveal.report.schema_part import Part, ReportScore
+from foveal.report.schema_part import Part, ReportGroups, ReportScore
 from foveal.report.schema_random_split import ReportRandomSplit
 from foveal.report.schema_robustness import ReportRobustness
 from foveal.report.schema_trust import ReportCalibration, ReportCosts, ReportOperating, ReportSelective, ReportSlice
@@ -173,6 +173,7 @@ class Report(Part):
     version: Literal[1] = Field(1, description="of this schema; grows only when a field changes its meaning or goes")
     task: str = Field(description="name of the task, such as `classification`")
     split: SplitName = Field("test", description="the split that was measured")
+    groups: ReportGroups | None = Field(None, description="null where each test image is alone")
     headline: list[str] = Field(description="names of the scores that are shown first")
     scores: dict[str, ReportScore] = Field(
         description="name to score; of several values mostly the mean of theirs; empty without test images"
@@ -283,6 +284,7 @@ def build_report(
     robustness: Robustness | None = None,
     without_twins: Mapping[str, Any] | None = None,
     random_split: Mapping[str, Any] | None = None,
+    groups: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -292,7 +294,7 @@ def build_report(
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
         all_looks: at test images of the same set, by all runs.
-        without_twins, random_split: as in the report.
+        without_twins, random_split, groups: as in the report.
     """
     findings: Counter[str] = Counter()
     for finding in data["findings"]:
@@ -305,6 +307,7 @@ def build_report(
         "settled": dict(settled),
         "without_twins": without_twins,
         "random_split": random_split,
+        "groups": groups,
         "looks": looks,
         "all_looks": _all_looks(all_looks, task, measurement),
         "history": list(history),

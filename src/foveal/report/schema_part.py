@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Part", "ReportScore"]
+__all__ = ["Part", "ReportGroups", "ReportScore"]
 
 
 class Part(BaseModel):
@@ -23,5 +23,15 @@ class ReportScore(Part):
     )
     n: int = Field(description="images the number rests on")
     method: str = Field(
-        description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`; `exact`: it has none"
+        description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`; `wilson-groups`, "
+        "`group-bootstrap`, `obuchowski` or `tango` where images belong together; `exact`: it has none"
+    )
+
+
+class ReportGroups(Part):
+    """What belongs together among the test images. Intervals count it, not the images."""
+
+    kind: str = Field(description="what it is, as it was named (`patient`); empty where it was not")
+    count: int = Field(
+        description="groups among the test images, those of one image included; near-duplicates are in one group"
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 from foveal.measure import ERRORS, PER_LABEL
 from foveal.report.schema import Report
+from foveal.report.schema_part import ReportGroups
 
-__all__ = ["columns_of", "counts_of", "named", "number", "words_on_looks"]
+__all__ = ["columns_of", "counted_groups", "counts_of", "named", "number", "words_on_looks"]
 
 SPELLED = {
     "ap": "AP",
@@ -30,6 +31,14 @@ DIGITS = 3  # of a number in the user's unit
 def named(name: str) -> str:
     """A field's name as people write it."""
     return " ".join(SPELLED.get(word, word) for word in name.split("_"))
+
+
+def counted_groups(groups: ReportGroups) -> str:
+    """How many there are: `38 patients`; `38 groups (study and patient)` where the name is no plain word."""
+    if groups.kind.isalpha() and not groups.kind.endswith(("s", "x", "y", "h")):
+        return f"{groups.count:,} {groups.kind}{'s' if groups.count > 1 else ''}"
+    kind = f" ({named(groups.kind)})" if groups.kind else ""
+    return f"{groups.count:,} group{'s' if groups.count > 1 else ''}{kind}"
 
 
 def number(value: float, name: str) -> str:
