@@ -169,7 +169,7 @@ def test_mirrored_answers_reach_predictions_and_the_report(photos: Path, tmp_pat
     assert plain.weights.read_bytes() == mirrored.weights.read_bytes(), "training is the same"
     one, both = foveal.load(plain), foveal.load(mirrored)
     pixels = np.asarray(Image.open(photos / "light" / "light-001.png"))
-    sides = [one.network(np.ascontiguousarray(side[None]))[0] for side in (pixels, pixels[:, ::-1])]
+    sides = [one.network(side[None].copy())[0] for side in (pixels, pixels[:, ::-1])]
     mean = np.exp(np.mean(sides, axis=0))
     told = both(pixels).as_dict()
     assert told["probability"] == pytest.approx((mean / mean.sum()).max(), abs=1e-5)

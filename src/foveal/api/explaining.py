@@ -1,15 +1,14 @@
 """Looking inside a run's network: what it did with an image and why, or what it is by itself."""
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foveal.api.within import Inside, NoSuchTarget
 from foveal.errors import FovealError, RecipeError, RunError, UnreadableImage
 from foveal.extras import extra
 from foveal.readers.paths import image_files
@@ -18,25 +17,19 @@ from foveal.task import Prediction
 from foveal.types import Progress
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from foveal.api.inside import Group, Samples
+    from foveal.api.inside import Samples
     from foveal.bundle import Predictor
-    from foveal.chosen import Chosen
-    from foveal.explain import Activity, AtWork, Target, Tested
-    from foveal.nets.layers import Network
-    from foveal.report.explained import ExplainedLayer, ExplainedMap, ExplainedPage
+    from foveal.explain import Tested
+    from foveal.report.explained import ExplainedPage
 
 __all__ = ["METHODS", "Explanation", "explain", "explain_network"]
 
 METHODS = ("grad-cam", "integrated-gradients", "occlusion")
 SAMPLES = 300  # images of the run that the network is seen at work on
 SAMPLE_PIXELS = 1 << 19  # of all of them together, at most: 500 of 32×32, 10 of 224×224
-FEW_LAYERS = 40  # shown unfolded
-LIKED = 12  # layers whose likings are shown
 NAMED = 10  # labels in a message
-LARGEST = 480  # pixels a side of a map over the image
-MOVED = 256  # images that are shifted
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +105,13 @@ def explain(
 
     def explanations() -> Generator[Explanation]:
         samples, note = _samples(run, progress)
-        inner = _Inside(run, predictor, samples, note, own_scale, failed)
+        inner = Inside(run, predictor, samples, note, own_scale, failed)
         for done, file in enumerate(files):
             if progress:
                 progress("explaining", done, len(files))
             try:
                 prediction, maps, page = inner.of_image(file, target, box, methods)
-            except (UnreadableImage, _NoSuchTarget) as error:
+            except (UnreadableImage, NoSuchTarget) as error:
                 yield Explanation(file, None, (), None, error.message)
                 continue
             path = _written(page, folder, Path(file).stem)
@@ -150,217 +143,7 @@ def explain_network(
     run, predictor = Run.open(run), _loaded(run, net, device)
     folder = _folder(run, out)
     samples, note = _samples(run, progress)
-    return _written(_Inside(run, predictor, samples, note).of_network(progress), folder, "network")
-
-
-class _NoSuchTarget(FovealError):
-    """What was asked for is not among what the network says of this image."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Inside:
-    """A run's network, taken apart for pages.
-
-    Args:
-        note: why there are no samples; empty where there are.
-        own_scale, failed: as for `explain`.
-    """
-
-    run: Run
-    predictor: "Predictor"
-    samples: "Samples | None"
-    note: str
-    own_scale: bool = False
-    failed: bool = False
-
-    @property
-    def network(self) -> "Network":
-        return self.predictor.network.module  # pyright: ignore[reportAttributeAccessIssue]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of an image as the network takes it, (C, H, W)."""
-        contract = self.run.recipe.input
-        return contract.channels, contract.height, contract.width
-
-    @cached_property
-    def groups(self) -> "list[Group]":
-        import torch
-
-        from foveal.api.inside import grouped
-        from foveal.explain import places
-
-        found = grouped(places(self.network, torch.zeros(1, *self.shape, dtype=torch.uint8)))
-        return [group for group in found if not group.work.path.startswith("head.") or group.work.kind == "dense"]
-
-    @cached_property
-    def activity(self) -> "Activity | None":
-        from foveal.explain import activity
-
-        return activity(self.network, self.samples.pixels) if self.samples else None
-
-    def of_image(
-        self, file: str, target: str | None, box: int | None, methods: Sequence[str]
-    ) -> "tuple[Prediction, tuple[Tested, ...], ExplainedPage]":
-        import torch
-
-        from foveal.explain import explain_answer, watch
-        from foveal.report.explained import ExplainedPage, Picture
-        from foveal.report.maps import boxed
-        from foveal.report.plots import picture_uri
-
-        task, settled = self.predictor.task, self.run.settled
-        data = _read(file)
-        array, geometry = task.reader.load(data, self.run.recipe.input)
-        array = array.copy()  # it may be a view of what was decoded, which torch does not take
-        prediction = self.predictor(data)
-        outputs = self.predictor.network(array[None])[0]
-        try:
-            chosen = task.answer.choose(outputs, geometry, self.predictor.labels, settled, target, box)
-        except ValueError as error:
-            raise _NoSuchTarget(str(error)) from None
-        pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
-        maps = tuple(explain_answer(self.network, pixels, chosen, methods))
-        upright = _eight_bits(task.reader.read(data))
-        sizes = "{}×{} pixels; the network sees it as {}×{}".format(*upright.shape[1::-1], *array.shape[1::-1])
-        page = ExplainedPage(
-            title=Path(file).name,
-            soft=self._soft(),
-            answer=_sentence(prediction, chosen),
-            cautions=[self.note] if self.note else [],
-            picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}."),
-            maps=[_map(one, upright, one.attribution.at_original(geometry)) for one in maps],
-            asked=self.failed,
-            layers=self._layers_of(watch(self.network, pixels)),
-            open_layers=len(self.groups) <= FEW_LAYERS,
-            advantages=self._advantages(),
-            notes={"layers": [OF_LAYERS, *self._spread(pixels, outputs)], "advantages": [OF_ADVANTAGES]},
-        )
-        return prediction, maps, page
-
-    def of_network(self, progress: Progress | None) -> "ExplainedPage":
-        from foveal.api.inside import CHANNELS, layer_of_network, liked, made
-        from foveal.report.explained import ExplainedPage
-
-        layers = []
-        for done, group in enumerate(self.groups):
-            if progress:
-                progress("looking inside", done, len(self.groups))
-            layer = layer_of_network(self.network, group, self.activity)
-            if group in self._asked:
-                name, channels = self._part(group), group.work.after[0]
-                patches = (
-                    liked(self.network, name, self.samples, range(min(CHANNELS, channels))) if self.samples else {}
-                )
-                layer = replace(layer, liked=patches, made=made(self.network, name, self.shape, channels))
-            layers.append(layer)
-        return ExplainedPage(
-            title=f"{self.run.path.name}, looked inside",
-            soft=self._soft(),
-            answer="What the network has learned to look for, layer by layer.",
-            cautions=[self.note] if self.note else [],
-            layers=layers,
-            open_layers=len(self.groups) <= FEW_LAYERS,
-            advantages=self._advantages(),
-            moved=self._moved(),
-            notes={
-                "layers": [f"The network in one line: {self.run.recipe.net}."],
-                "advantages": [OF_ADVANTAGES],
-                "moved": [OF_MOVED],
-            },
-        )
-
-    @cached_property
-    def _asked(self) -> "list[Group]":
-        """The layers whose likings are shown: convolutions, evenly through a deep network."""
-        found = [group for group in self.groups if group.work.kind == "convolution"]
-        chosen = np.unique(np.linspace(0, len(found) - 1, min(LIKED, len(found))).round().astype(int))
-        return [found[number] for number in chosen.tolist()]
-
-    def _part(self, group: "Group") -> "Target":
-        from foveal.api.inside import target_of
-
-        return target_of(self.network, group.work)
-
-    def _layers_of(self, seen: "AtWork") -> "list[ExplainedLayer]":
-        from foveal.api.inside import layer_of_image, liked
-
-        layers, keys = [], [place.key for place in seen.places]
-        for group in self.groups:
-            number = keys.index(group.parts[0].key)
-            before = seen.layers[number - 1] if number else None
-            whole = len(self.groups) <= FEW_LAYERS or group in self._asked or group.work.kind != "convolution"
-            layer, channel = layer_of_image(
-                self.network, seen, group, before, self.activity, own=self.own_scale, whole=whole
-            )
-            if self.samples and channel is not None and group in self._asked:
-                layer = replace(layer, liked=liked(self.network, self._part(group), self.samples, [channel]))
-            layers.append(layer)
-        return layers
-
-    def _spread(self, pixels: "Tensor", outputs: np.ndarray) -> list[str]:
-        """What dropout does to the answer, in a sentence; none without dropout."""
-        from foveal.explain import dropout_spread
-
-        found = dropout_spread(self.network, pixels)
-        if found is None or found.without.ndim != 1:
-            return []
-        first = int(outputs.argmax())
-        name = self.predictor.labels[first]
-        same = (
-            ""
-            if len(outputs) < 2
-            else f", and it stays the largest in {(found.passes.argmax(axis=1) == first).sum()} of them"
-        )
-        return [
-            f"With dropout at work, as in training, in {len(found.passes)} passes, the output of {name} is "
-            f"{found.mean[first]:.3g} ± {found.deviation[first]:.2g} (mean and standard deviation){same}. Without, "
-            f"it is {found.without[first]:.3g}."
-        ]
-
-    def _advantages(self) -> tuple[list[str], list[list[str]]]:
-        from foveal.explain import connections
-
-        rows = []
-        for one in connections(self.network, self.shape):
-            counts = (one.parameters, one.local_parameters, one.dense_parameters)
-            products = (one.multiplications, one.dense_multiplications)
-            row = [one.layer, *map("{:,}".format, counts), f"{one.local_share:.2%}", *map("{:,}".format, products)]
-            rows.append(row)
-        heads = ["layer", "parameters", "without sharing", "dense", "connections kept", "products", "dense"]
-        return heads, rows
-
-    def _moved(self) -> tuple[list[str], list[list[str]]]:
-        from foveal.explain import equivariance
-
-        if not self.samples:
-            return [], []
-        found = equivariance(self.network, self.samples.pixels[:MOVED])
-        far = sorted({one.distance for one in found})
-        rows: dict[str, list[str]] = {}
-        for one in found:
-            cell = "–" if one.error is None else f"{one.error.value:.3f} [{one.error.low:.3f}, {one.error.high:.3f}]"
-            rows.setdefault(one.layer, [one.layer]).append(cell)
-        return ["layer", *(f"{one} pixel{'s' if one > 1 else ''}" for one in far)], list(rows.values())
-
-    def _soft(self) -> str:
-        run = self.run
-        made = f"looked inside on {datetime.now(UTC):%d %B %Y}"
-        return f"{run.path.name}: recipe {run.recipe.name}, {self.predictor.task.name}; {made}"
-
-
-OF_LAYERS = (
-    "From the image to the answer, in the order of the work. Maps are the network's own numbers for this image. What "
-    "is said of dead units and the histograms is about other images of the run; no score is taken of them."
-)
-OF_ADVANTAGES = (
-    "Parameters and products of each convolution, of a layer with the same connections that shares no weights, and of "
-    "a dense layer from all its inputs to all its outputs."
-)
-OF_MOVED = (
-    "How far each layer's map is from moving along when the image moves by so many pixels: 0 is exactly along. "
-    "The difference as a share of the map, mean over images, right and down, with its 95% interval; edges left out."
-)
+    return _written(Inside(run, predictor, samples, note).of_network(progress), folder, "network")
 
 
 def _loaded(run: str | Path | Run, net: "nn.Module | None", device: str) -> "Predictor":
@@ -416,34 +199,3 @@ def _written(page: "ExplainedPage", folder: Path, stem: str) -> Path:
     path = next(folder / name for name in names if not (folder / name).exists())
     write_explained(page, path)
     return path
-
-
-def _read(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"{file} cannot be opened: {error.strerror or error}") from error
-
-
-def _eight_bits(array: np.ndarray) -> np.ndarray:
-    return array if array.dtype == np.uint8 else np.round(array / 257).astype(np.uint8)
-
-
-def _sentence(prediction: Prediction, chosen: "Chosen") -> str:
-    other = "" if str(prediction).startswith(chosen.name) else f" Explained here: {chosen}."
-    return f"The network says: {prediction}.{other}"
-
-
-def _map(one: "Tested", upright: np.ndarray, values: np.ndarray) -> "ExplainedMap":
-    from foveal.report.explained import ExplainedMap
-    from foveal.report.maps import overlay_uri
-
-    found = one.attribution
-    tests = [
-        (check.name, f"{check.value:.3g}", f"expected {check.better} {check.bound:.3g}", check.passed, check.message)
-        for check in one.checks
-    ]
-    step = -(-max(upright.shape[:2]) // LARGEST)
-    corners = None if found.chosen.xyxy is None else [side / step for side in found.chosen.xyxy]
-    uri = overlay_uri(upright[::step, ::step], values[::step, ::step], corners)
-    return ExplainedMap(found.method, str(found.chosen), uri, found.how, one.passed, one.badge, one.sentence, tests)
