@@ -76,7 +76,15 @@ def test_the_other_label_can_be_asked_for(trained: Run, image: Path, tmp_path: P
     (found,) = explain(trained, image, target="dark", methods=["grad-cam"], out=tmp_path)
     assert [one.attribution.chosen.name for one in found.maps] == ["dark"]
     assert found.page
-    assert "Explained here: dark" in found.page.read_text()
+    page = found.page.read_text()
+    assert "Explained here: dark" in page
+    assert "<h2>What speaks for dark</h2>" in page
+    assert "Purple speaks for dark, orange against" in page
+    (found,) = explain(trained, image, target="light", methods=["grad-cam"], out=tmp_path)
+    assert found.page
+    page = found.page.read_text()
+    assert "Explained here" not in page, "light is the answer"
+    assert "<h2>Why this answer</h2>" in page
     with pytest.raises(RecipeError, match=r"what the network knows \(dark, light\) as the target, found 'cat'"):
         explain(trained, image, target="cat")
 

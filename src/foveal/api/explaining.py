@@ -219,6 +219,8 @@ class _Inside:
             chosen = task.answer.choose(outputs, geometry, self.predictor.labels, settled, target, box)
         except ValueError as error:
             raise _NoSuchTarget(str(error)) from None
+        says = chosen.xyxy is None and chosen == task.answer.choose(outputs, geometry, self.predictor.labels, settled)
+        about = "" if says and str(prediction).startswith(f"{chosen.name} ") else str(chosen)
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
         maps = tuple(explain_answer(self.network, pixels, chosen, methods))
         upright = _eight_bits(task.reader.read(data))
@@ -226,7 +228,8 @@ class _Inside:
         page = ExplainedPage(
             title=Path(file).name,
             soft=self._soft(),
-            answer=_sentence(prediction, chosen),
+            answer=f"The network says: {prediction}." + (f" Explained here: {about}." if about else ""),
+            about=about,
             cautions=[self.note] if self.note else [],
             picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}."),
             maps=[_map(one, upright, one.attribution.at_original(geometry)) for one in maps],
@@ -427,11 +430,6 @@ def _read(file: str) -> bytes:
 
 def _eight_bits(array: np.ndarray) -> np.ndarray:
     return array if array.dtype == np.uint8 else np.round(array / 257).astype(np.uint8)
-
-
-def _sentence(prediction: Prediction, chosen: "Chosen") -> str:
-    other = "" if str(prediction).startswith(chosen.name) else f" Explained here: {chosen}."
-    return f"The network says: {prediction}.{other}"
 
 
 def _map(one: "Tested", upright: np.ndarray, values: np.ndarray) -> "ExplainedMap":
