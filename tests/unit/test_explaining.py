@@ -89,6 +89,15 @@ def test_the_other_label_can_be_asked_for(trained: Run, image: Path, tmp_path: P
         explain(trained, image, target="cat")
 
 
+def test_what_the_network_does_not_see_is_told(trained: Run, image: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((12, 30, 3), 210, np.uint8)).save(tmp_path / "wide.png")
+    square, wide = explain(trained, [image, tmp_path / "wide.png"], methods=["occlusion"], out=tmp_path / "pages")
+    assert square.page
+    assert wide.page
+    assert "does not see" not in square.page.read_text()
+    assert "What is plain gray in the maps below it does not see." in wide.page.read_text()
+
+
 def test_what_cannot_be_explained_is_told_and_the_rest_goes_on(trained: Run, image: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     broken, fine = explain(trained, [tmp_path / "broken.png", image], methods=["occlusion"], out=tmp_path / "pages")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from foveal.api.inside import Group, Samples
     from foveal.bundle import Predictor
-    from foveal.chosen import Chosen
     from foveal.explain import Activity, AtWork, Target, Tested
     from foveal.nets.layers import Network
     from foveal.report.explained import ExplainedLayer, ExplainedMap, ExplainedPage
@@ -223,6 +222,8 @@ class _Inside:
         about = "" if says and str(prediction).startswith(f"{chosen.name} ") else str(chosen)
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
         maps = tuple(explain_answer(self.network, pixels, chosen, methods))
+        placed = [one.attribution.at_original(geometry) for one in maps]
+        unseen = " What is plain gray in the maps below it does not see." if np.isnan(placed).any() else ""
         upright = _eight_bits(task.reader.read(data))
         sizes = "{}×{} pixels; the network sees it as {}×{}".format(*upright.shape[1::-1], *array.shape[1::-1])
         page = ExplainedPage(
@@ -231,8 +232,8 @@ class _Inside:
             answer=f"The network says: {prediction}." + (f" Explained here: {about}." if about else ""),
             about=about,
             cautions=[self.note] if self.note else [],
-            picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}."),
-            maps=[_map(one, upright, one.attribution.at_original(geometry)) for one in maps],
+            picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}.{unseen}"),
+            maps=[_map(one, upright, values) for one, values in zip(maps, placed)],
             asked=self.failed,
             layers=self._layers_of(watch(self.network, pixels)),
             open_layers=len(self.groups) <= FEW_LAYERS,
