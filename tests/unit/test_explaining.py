@@ -72,6 +72,18 @@ def test_pages_are_numbered_and_never_overwritten(trained: Run, image: Path, tmp
     assert [page.name for page in pages if page] == ["light.html", "light-2.html"]
 
 
+def test_what_takes_long_says_how_far_it_is(trained: Run, image: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    list(
+        explain(trained, image, methods=["occlusion", "grad-cam"], out=tmp_path, progress=lambda *one: told.append(one))
+    )
+    maps = [one for one in told if one[0].startswith("map")]
+    assert maps == [("map and tests of occlusion", 0, 2), ("map and tests of grad-cam", 1, 2)]
+    layers = [one[1:] for one in told if one[0] == "drawing layers"]
+    assert layers == [(done, len(layers)) for done in range(len(layers))] != []
+    assert told[-1] == ("explaining", 1, 1)
+
+
 def test_the_other_label_can_be_asked_for(trained: Run, image: Path, tmp_path: Path) -> None:
     (found,) = explain(trained, image, target="dark", methods=["grad-cam"], out=tmp_path)
     assert [one.attribution.chosen.name for one in found.maps] == ["dark"]
@@ -162,6 +174,7 @@ def test_the_command(trained: Run, image: Path, tmp_path: Path, capsys: pytest.C
     code, out = run(trained.path, image, tmp_path / "light.html", "--out", tmp_path, "--method", "occlusion")
     assert code == 1
     assert "occlusion" in out
+    assert "maps for light:" in out
     assert "light-2.html" in out
     assert run(trained.path, "--target", "dark")[0] == 2
 

@@ -94,7 +94,8 @@ def explain(
         own_scale: each feature map has a colour scale of its own, instead of one for the layer.
         failed: show maps that failed their tests openly, too. They are no explanations.
         net, device: as for `load`.
-        progress: is told `explaining`, how many files are done, and of how many.
+        progress: is told `explaining`, how many files are done, and of how many; of one file alone, methods and layers,
+            too.
 
     Raises:
         FovealError: a path or pattern matches nothing; no such method.
@@ -116,7 +117,9 @@ def explain(
             if progress:
                 progress("explaining", done, len(files))
             try:
-                prediction, maps, page = inner.of_image(file, target, box, methods)
+                prediction, maps, page = inner.of_image(
+                    file, target, box, methods, progress if len(files) == 1 else None
+                )
             except (UnreadableImage, _NoSuchTarget) as error:
                 yield Explanation(file, None, (), None, error.message)
                 continue
@@ -199,7 +202,7 @@ class _Inside:
         return activity(self.network, self.samples.pixels) if self.samples else None
 
     def of_image(
-        self, file: str, target: str | None, box: int | None, methods: Sequence[str]
+        self, file: str, target: str | None, box: int | None, methods: Sequence[str], progress: Progress | None
     ) -> "tuple[Prediction, tuple[Tested, ...], ExplainedPage]":
         import torch
 
@@ -221,7 +224,7 @@ class _Inside:
         says = chosen.xyxy is None and chosen == task.answer.choose(outputs, geometry, self.predictor.labels, settled)
         about = "" if says and str(prediction).startswith(f"{chosen.name} ") else str(chosen)
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
-        maps = tuple(explain_answer(self.network, pixels, chosen, methods))
+        maps = tuple(explain_answer(self.network, pixels, chosen, methods, progress=progress))
         placed = [one.attribution.at_original(geometry) for one in maps]
         unseen = " What is plain gray in the maps below it does not see." if np.isnan(placed).any() else ""
         upright = _eight_bits(task.reader.read(data))
@@ -235,7 +238,7 @@ class _Inside:
             picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}.{unseen}"),
             maps=[_map(one, upright, values) for one, values in zip(maps, placed)],
             asked=self.failed,
-            layers=self._layers_of(watch(self.network, pixels)),
+            layers=self._layers_of(watch(self.network, pixels), progress),
             open_layers=len(self.groups) <= FEW_LAYERS,
             advantages=self._advantages(),
             notes={"layers": [OF_LAYERS, *self._spread(pixels, outputs)], "advantages": [OF_ADVANTAGES]},
@@ -286,11 +289,13 @@ class _Inside:
 
         return target_of(self.network, group.work)
 
-    def _layers_of(self, seen: "AtWork") -> "list[ExplainedLayer]":
+    def _layers_of(self, seen: "AtWork", progress: Progress | None) -> "list[ExplainedLayer]":
         from foveal.api.inside import layer_of_image, liked
 
         layers, keys = [], [place.key for place in seen.places]
-        for group in self.groups:
+        for done, group in enumerate(self.groups):
+            if progress:
+                progress("drawing layers", done, len(self.groups))
             number = keys.index(group.parts[0].key)
             before = seen.layers[number - 1] if number else None
             whole = len(self.groups) <= FEW_LAYERS or group in self._asked or group.work.kind != "convolution"
