@@ -57,6 +57,11 @@ class Run:
                     f"{path} is a series of trainings, and one run was expected.",
                     remedy=f"Name one of them: {path / '1'}",
                 )
+            if (path / "bundle.json").is_file():
+                raise RunError(
+                    f"{path} is a bundle, which only answers, and a run was expected.",
+                    remedy="Name the run that it was exported from.",
+                )
             found = "an empty or unrelated folder" if path.is_dir() else "a file" if path.exists() else "nothing"
             raise RunError(
                 f"Expected a run (a folder with run.json) at {path}, found {found}.",

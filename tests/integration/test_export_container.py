@@ -29,10 +29,14 @@ def test_a_run_becomes_a_folder_to_build_from(image_folder: Any, tmp_path: Path,
         "wheels",
     ]
     assert "COPY bundle /run-1\n" in (place / "Dockerfile").read_text()
+    assert (place / "compose.yaml").read_text().startswith("# openssl rand -hex 32 > token && docker compose up")
     assert places_of([str(place / "bundle")]) == {"docker": place / "bundle"}
     with pytest.raises(SystemExit):
         main(["export", str(run.path), "--to", "docker"])
     assert "already there" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["export", str(run.path), "--to", "docker", "--out", str(tmp_path / "box")])
+    assert capsys.readouterr().out.endswith(f"{tmp_path / 'box' / 'compose.yaml'} begins with how to start it\n")
 
 
 def test_the_container_is_none_of_root_and_can_be_asked_for_its_health() -> None:

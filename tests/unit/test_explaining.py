@@ -72,13 +72,42 @@ def test_pages_are_numbered_and_never_overwritten(trained: Run, image: Path, tmp
     assert [page.name for page in pages if page] == ["light.html", "light-2.html"]
 
 
+def test_what_takes_long_says_how_far_it_is(trained: Run, image: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    list(
+        explain(trained, image, methods=["occlusion", "grad-cam"], out=tmp_path, progress=lambda *one: told.append(one))
+    )
+    maps = [one for one in told if one[0].startswith("map")]
+    assert maps == [("map and tests of occlusion", 0, 2), ("map and tests of grad-cam", 1, 2)]
+    layers = [one[1:] for one in told if one[0] == "drawing layers"]
+    assert layers == [(done, len(layers)) for done in range(len(layers))] != []
+    assert told[-1] == ("explaining", 1, 1)
+
+
 def test_the_other_label_can_be_asked_for(trained: Run, image: Path, tmp_path: Path) -> None:
     (found,) = explain(trained, image, target="dark", methods=["grad-cam"], out=tmp_path)
     assert [one.attribution.chosen.name for one in found.maps] == ["dark"]
     assert found.page
-    assert "Explained here: dark" in found.page.read_text()
+    page = found.page.read_text()
+    assert "Explained here: dark" in page
+    assert "<h2>What speaks for dark</h2>" in page
+    assert "Purple speaks for dark, orange against" in page
+    (found,) = explain(trained, image, target="light", methods=["grad-cam"], out=tmp_path)
+    assert found.page
+    page = found.page.read_text()
+    assert "Explained here" not in page, "light is the answer"
+    assert "<h2>Why this answer</h2>" in page
     with pytest.raises(RecipeError, match=r"what the network knows \(dark, light\) as the target, found 'cat'"):
         explain(trained, image, target="cat")
+
+
+def test_what_the_network_does_not_see_is_told(trained: Run, image: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((12, 30, 3), 210, np.uint8)).save(tmp_path / "wide.png")
+    square, wide = explain(trained, [image, tmp_path / "wide.png"], methods=["occlusion"], out=tmp_path / "pages")
+    assert square.page
+    assert wide.page
+    assert "does not see" not in square.page.read_text()
+    assert "What is plain gray in the maps below it does not see." in wide.page.read_text()
 
 
 def test_what_cannot_be_explained_is_told_and_the_rest_goes_on(trained: Run, image: Path, tmp_path: Path) -> None:
@@ -145,6 +174,7 @@ def test_the_command(trained: Run, image: Path, tmp_path: Path, capsys: pytest.C
     code, out = run(trained.path, image, tmp_path / "light.html", "--out", tmp_path, "--method", "occlusion")
     assert code == 1
     assert "occlusion" in out
+    assert "maps for light:" in out
     assert "light-2.html" in out
     assert run(trained.path, "--target", "dark")[0] == 2
 

@@ -118,6 +118,9 @@ def test_run_says_what_it_found(tmp_path: Path) -> None:
     for path, found in ((tmp_path / "no", "nothing"), (tmp_path, "an empty or unrelated folder")):
         with pytest.raises(RunError, match=found):
             Run.open(path)
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(RunError, match="is a bundle, which only answers, and a run was expected"):
+        Run.open(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
         _ = Run.open(tmp_path).info

@@ -88,7 +88,8 @@ def explain(
         own_scale: each feature map has a colour scale of its own, instead of one for the layer.
         failed: show maps that failed their tests openly, too. They are no explanations.
         net, device: as for `load`.
-        progress: is told `explaining`, how many files are done, and of how many.
+        progress: is told `explaining`, how many files are done, and of how many; of one file alone, methods and layers,
+            too.
 
     Raises:
         FovealError: a path or pattern matches nothing; no such method.
@@ -110,7 +111,8 @@ def explain(
             if progress:
                 progress("explaining", done, len(files))
             try:
-                prediction, maps, page = inner.of_image(file, target, box, methods)
+                told = progress if len(files) == 1 else None
+                prediction, maps, page = inner.of_image(file, target, box, methods, told)
             except (UnreadableImage, NoSuchTarget) as error:
                 yield Explanation(file, None, (), None, error.message)
                 continue

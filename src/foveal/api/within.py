@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from foveal.api.inside import Group, Samples
     from foveal.bundle import Predictor
-    from foveal.chosen import Chosen
     from foveal.explain import Activity, AtWork, Target, Tested
     from foveal.nets.layers import Network
     from foveal.report.explained import ExplainedLayer, ExplainedMap, ExplainedPage
@@ -79,7 +78,7 @@ class Inside:
         return activity(self.network, self.samples.pixels) if self.samples else None
 
     def of_image(
-        self, file: str, target: str | None, box: int | None, methods: Sequence[str]
+        self, file: str, target: str | None, box: int | None, methods: Sequence[str], progress: Progress | None
     ) -> "tuple[Prediction, tuple[Tested, ...], ExplainedPage]":
         import torch
 
@@ -98,19 +97,24 @@ class Inside:
             chosen = task.answer.choose(outputs, geometry, self.predictor.labels, settled, target, box)
         except ValueError as error:
             raise NoSuchTarget(str(error)) from None
+        says = chosen.xyxy is None and chosen == task.answer.choose(outputs, geometry, self.predictor.labels, settled)
+        about = "" if says and str(prediction).startswith(f"{chosen.name} ") else str(chosen)
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
-        maps = tuple(explain_answer(self.network, pixels, chosen, methods))
+        maps = tuple(explain_answer(self.network, pixels, chosen, methods, progress=progress))
+        placed = [one.attribution.at_original(geometry) for one in maps]
+        unseen = " What is plain gray in the maps below it does not see." if np.isnan(placed).any() else ""
         upright = _eight_bits(task.reader.read(data))
         sizes = "{}×{} pixels; the network sees it as {}×{}".format(*upright.shape[1::-1], *array.shape[1::-1])
         page = ExplainedPage(
             title=Path(file).name,
             soft=self._soft(),
-            answer=_sentence(prediction, chosen),
+            answer=f"The network says: {prediction}." + (f" Explained here: {about}." if about else ""),
+            about=about,
             cautions=[self.note] if self.note else [],
-            picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}."),
-            maps=[_map(one, upright, one.attribution.at_original(geometry)) for one in maps],
+            picture=Picture(picture_uri(boxed(upright, chosen.xyxy)), f"The image, {sizes}.{unseen}"),
+            maps=[_map(one, upright, values) for one, values in zip(maps, placed)],
             asked=self.failed,
-            layers=self._layers_of(watch(self.network, pixels)),
+            layers=self._layers_of(watch(self.network, pixels), progress),
             open_layers=len(self.groups) <= FEW_LAYERS,
             advantages=self._advantages(),
             notes={"layers": [OF_LAYERS, *self._spread(pixels, outputs)], "advantages": [OF_ADVANTAGES]},
@@ -161,11 +165,13 @@ class Inside:
 
         return target_of(self.network, group.work)
 
-    def _layers_of(self, seen: "AtWork") -> "list[ExplainedLayer]":
+    def _layers_of(self, seen: "AtWork", progress: Progress | None) -> "list[ExplainedLayer]":
         from foveal.api.inside import layer_of_image, liked
 
         layers, keys = [], [place.key for place in seen.places]
-        for group in self.groups:
+        for done, group in enumerate(self.groups):
+            if progress:
+                progress("drawing layers", done, len(self.groups))
             number = keys.index(group.parts[0].key)
             before = seen.layers[number - 1] if number else None
             whole = len(self.groups) <= FEW_LAYERS or group in self._asked or group.work.kind != "convolution"
@@ -251,11 +257,6 @@ def _read(file: str) -> bytes:
 
 def _eight_bits(array: np.ndarray) -> np.ndarray:
     return array if array.dtype == np.uint8 else np.round(array / 257).astype(np.uint8)
-
-
-def _sentence(prediction: Prediction, chosen: "Chosen") -> str:
-    other = "" if str(prediction).startswith(chosen.name) else f" Explained here: {chosen}."
-    return f"The network says: {prediction}.{other}"
 
 
 def _map(one: "Tested", upright: np.ndarray, values: np.ndarray) -> "ExplainedMap":

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from foveal.cli.loading import uncollected
 from foveal.cli.options import (
     DECISIONS,
@@ -64,7 +66,7 @@ def look(
     settings: SETTINGS = None,
     suspects: SUSPECTS = False,
     shortcuts: SHORTCUTS = False,
-    minutes: Annotated[float, option("--minutes", "M", "For --suspects.")] = 1.0,
+    minutes: Annotated[float | None, option("--minutes", "M", "For --suspects; 1 unless said.")] = None,
     as_json: JSON = False,
 ) -> None:
     """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, the split."""
@@ -75,6 +77,8 @@ def look(
     from foveal.errors import SplitError
     from foveal.tasks import named_task
 
+    if minutes is not None and not suspects:
+        raise typer.BadParameter("are for --suspects, which is not asked for", param_hint="--minutes")
     columns = target, path_column, split_column, group_column, target_pattern
     reading = reading_of(*columns, group_pattern, group_level)
     with show.working(f"looking at {source}") as progress:
@@ -83,7 +87,11 @@ def look(
             contact_sheet(dataset, augment, recipe=recipe, **changes_of(settings))
         hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
         with uncollected():
-            judged = check_labels(dataset, minutes=minutes, progress=progress) if suspects else None
+            judged = (
+                check_labels(dataset, minutes=1.0 if minutes is None else minutes, progress=progress)
+                if suspects
+                else None
+            )
     if augment:
         show.wrote(augment, "a row an image, the first as it is, then as training sees it")
     if fix:

@@ -19,6 +19,7 @@ EXPORT = examples(
     "foveal export runs/photos-1 --whole --json",
     "foveal export runs/photos-1 --to docker --out container/",
 )
+CHOICES = ("onnx", "int8", "openvino", "torch", "docker")
 
 
 def export(
@@ -30,12 +31,12 @@ def export(
             metavar="KIND",
             help="onnx, for ONNX Runtime and whatever reads ONNX; int8, the same in 8 bits; openvino; torch: the "
             "weights and their recipe; or docker: onnx, and what a container of a server is built from.",
-            autocompletion=completed("onnx", "int8", "openvino", "torch", "docker"),
+            autocompletion=completed(*CHOICES),
         ),
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The bundle's folder; RUN/bundle or RUN/bundle-KIND unless said."),
+        typer.Option(metavar="DIR", help="The bundle's folder; RUN/bundle, RUN/bundle-KIND or RUN/docker unless said."),
     ] = None,
     whole: Annotated[
         bool,
@@ -47,10 +48,14 @@ def export(
     as_json: JSON = False,
 ) -> None:
     """Write a run as a bundle that needs no torch, once it has answered the test images as the network does."""
+    from rich.markup import escape
+
     from foveal.api import export
     from foveal.api.containing import container
     from foveal.cli import show
 
+    if to not in CHOICES:
+        raise typer.BadParameter(f"expected one of {', '.join(CHOICES)}; found {to!r}", param_hint="--to")
     if to == "docker" and (whole or accept):
         raise typer.BadParameter("docker takes neither --whole nor --accept", param_hint="--to")
     with uncollected(), show.working(f"exporting {run}") as progress:
@@ -59,6 +64,10 @@ def export(
         else:
             bundle = export(run, to=to, out=out, whole=whole, accept=accept, progress=progress)
     show.json_object(as_dict(bundle)) if as_json else told(bundle)
+    if to == "docker" and not as_json:
+        show.out.print(
+            f"{escape(str(bundle.path.parent / 'compose.yaml'))} begins with how to start it", soft_wrap=True
+        )
 
 
 def as_dict(bundle: "Bundle") -> dict[str, object]:

@@ -239,6 +239,8 @@ def explanation(found: Any) -> None:
         err.print(f"[red]{file}[/]: {escape(printable(found.error))}", soft_wrap=True)
         return
     out.print(f"{file}  [bold]{escape(printable(str(found.prediction)))}[/]", soft_wrap=True)
+    if found.maps:
+        out.print(f"  maps for {escape(printable(str(found.maps[0].attribution.chosen)))}:", soft_wrap=True)
     for one in found.maps:
         color, told = ("green", "") if one.passed else ("yellow", f": {escape(printable(one.sentence))}")
         out.print(f"  {one.attribution.method:<22}[{color}]{one.badge}[/]{told}", soft_wrap=True)

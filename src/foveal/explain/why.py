@@ -12,6 +12,7 @@ from foveal.explain.faithful import Bench
 from foveal.explain.methods import METHODS, Method
 from foveal.explain.passes import image_of, outputs_of, scalars, settled_in_eval, without_details
 from foveal.nets.layers import Network
+from foveal.types import Progress
 
 __all__ = ["explain_answer"]
 
@@ -22,6 +23,7 @@ def explain_answer(
     chosen: Chosen | None = None,
     methods: Sequence[str | Method] = tuple(METHODS),
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> list[Tested]:
     """Where in the image the answer comes from, by several methods, and whether each can be believed.
 
@@ -32,6 +34,7 @@ def explain_answer(
         chosen: what is to be explained (`Answer.choose`); None: what the head says loudest (`Head.winner`).
         methods: names of `METHODS`, or methods made for this network and size.
         seed: of all that the tests draw: the same seed, the same numbers.
+        progress: is told the method that is at work, how many are done, and of how many.
 
     Raises:
         NetError: there is no method of that name.
@@ -50,4 +53,9 @@ def explain_answer(
             direction = -1 if here < without else 1
         bench = Bench(network, image, chosen, direction, seed)
         made = [METHODS[method](network, normal) if isinstance(method, str) else method for method in methods]
-        return [bench.test(method) for method in made]
+        tested: list[Tested] = []
+        for method in made:
+            if progress:
+                progress(f"map and tests of {method.name}", len(tested), len(made))
+            tested.append(bench.test(method))
+        return tested

@@ -108,6 +108,7 @@ class ExplainedPage:
         title: the image's name, or the run's.
         soft: one line below it: of which run, when.
         answer: what the network says, in a sentence; of a page without an image what the page is about.
+        about: what the maps explain, where that is not the answer.
         cautions: what a reader must know before.
         picture: the image; None where the page is about the network alone.
         maps: why this answer.
@@ -122,6 +123,7 @@ class ExplainedPage:
     title: str
     soft: str
     answer: str
+    about: str = ""
     cautions: Sequence[str] = ()
     picture: Picture | None = None
     maps: Sequence[ExplainedMap] = ()
