@@ -32,6 +32,7 @@ CHANNELS = 8  # of a layer whose likings are shown, on the page of a network
 PATCHES = 6
 STARTS = ("convolution", "whitening", "dense", "max pooling", "average pooling", "flatten", "dropout", "residual sum")
 STARTS = (*STARTS, "own step", "padding", "normalisation")
+LARGE = 128 * 128  # pixels of an image
 FACTORS = 9  # kernels of so many numbers a side and less are drawn
 
 
@@ -184,10 +185,13 @@ def liked(network: "Network", layer: "Target", samples: Samples, channels: Seque
 
 
 def made(network: "Network", layer: "Target", shape: tuple[int, int, int], channels: int) -> Picture:
-    """Images made by gradient ascent to excite the first channels."""
+    """Images made by gradient ascent to excite the first channels; fewer and in fewer steps where they are large."""
     from foveal.explain import maximised
 
-    found = maximised(network, layer, shape, list(range(min(CHANNELS, channels))))
+    large = shape[1] * shape[2] > LARGE
+    found = maximised(
+        network, layer, shape, list(range(min(4 if large else CHANNELS, channels))), **({"steps": 32} if large else {})
+    )
     tiles = [rgb(image) for image in found.images]
     caption = f"Images made, by gradient ascent from noise, to excite channels 0 to {len(tiles) - 1}."
     return Picture(tiles_uri(tiles), caption)

@@ -27,6 +27,7 @@ __all__ = ["Inside", "NoSuchTarget"]
 
 FEW_LAYERS = 40  # shown unfolded
 LIKED = 12  # layers whose likings are shown
+MADE_OF_LARGE = 4  # of so many layers that could have pictures made for large images, one has
 MOVED = 256  # images that are shifted
 LARGEST = 480  # pixels a side of a map over the image
 
@@ -122,10 +123,10 @@ class Inside:
         return prediction, maps, page
 
     def of_network(self, progress: Progress | None) -> "ExplainedPage":
-        from foveal.api.inside import CHANNELS, layer_of_network, liked, made
+        from foveal.api.inside import CHANNELS, LARGE, layer_of_network, liked, made
         from foveal.report.explained import ExplainedPage
 
-        layers = []
+        layers, large = [], self.shape[1] * self.shape[2] > LARGE
         for done, group in enumerate(self.groups):
             if progress:
                 progress("looking inside", done, len(self.groups))
@@ -135,7 +136,9 @@ class Inside:
                 patches = (
                     liked(self.network, name, self.samples, range(min(CHANNELS, channels))) if self.samples else {}
                 )
-                layer = replace(layer, liked=patches, made=made(self.network, name, self.shape, channels))
+                layer = replace(layer, liked=patches)
+                if not large or self._asked.index(group) % MADE_OF_LARGE == 0:
+                    layer = replace(layer, made=made(self.network, name, self.shape, channels))
             layers.append(layer)
         return ExplainedPage(
             title=f"{self.run.path.name}, looked inside",

@@ -83,13 +83,15 @@ def explain(
                 device=device or "auto",
                 progress=progress,
             )
-        wrong = 0
+        wrong, pages = 0, 0
         try:
             with closing(explanations):
                 for one in explanations:
                     wrong += one.error is not None
+                    pages += one.error is None
                     show.json_object(one.as_dict()) if as_json else show.explanation(one)
         except KeyboardInterrupt:
+            show.err.print(f"stopped: {pages:,} page{'' if pages == 1 else 's'} written")
             raise typer.Exit(INTERRUPTED) from None
     if wrong:
         raise typer.Exit(1)
