@@ -26,7 +26,7 @@ FLOORS = {
 }
 GROUND = {
     *("chosen", "errors", "events", "extras", "files", "looks", "measured", "recipe", "recipes", "run", "series"),
-    *("task", "trust", "types", "wishes"),
+    *("suspicion", "task", "trust", "types", "wishes"),
 }
 TORCH_FREE = [
     "readers",

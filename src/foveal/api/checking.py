@@ -13,7 +13,8 @@ from foveal.extras import extra
 from foveal.measured import Score
 from foveal.recipe import InputContract
 from foveal.recipes import named_recipe, natural
-from foveal.task import Suspicion, Task, Telling
+from foveal.suspicion import Suspicion, Telling
+from foveal.task import Task
 from foveal.types import Dataset, Finding, Progress
 
 if TYPE_CHECKING:

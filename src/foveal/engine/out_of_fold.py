@@ -27,7 +27,8 @@ from foveal.nets.layers import Network
 from foveal.nets.solve import solve
 from foveal.recipe import InputContract, Recipe
 from foveal.run import Run
-from foveal.task import Suspicion, Task
+from foveal.suspicion import Suspicion
+from foveal.task import Task
 from foveal.types import Dataset, Geometry, Progress
 
 __all__ = ["FOLDS", "kept_by_features", "kept_by_training"]

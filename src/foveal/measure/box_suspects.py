@@ -18,7 +18,7 @@ from foveal.measure.box_matching import ALL, Judged, judged
 from foveal.measure.intervals import SHARE, interval, resampled, wilson
 from foveal.measure.suspects import SUSPECT
 from foveal.measured import Score
-from foveal.task import Suspected
+from foveal.suspicion import Suspected
 from foveal.types import Dataset, Entry, Finding, Geometry
 
 __all__ = ["DOUBLED", "MISPLACED", "MISSING", "BoxSuspect", "box_suspects", "kept_boxes", "sureness", "suspected_boxes"]

@@ -13,7 +13,7 @@ import numpy as np
 from foveal.answers.labels import sigmoid
 from foveal.measure.suspects import SUSPECT, find_suspects
 from foveal.measure.told import told_labels
-from foveal.task import Suspected
+from foveal.suspicion import Suspected
 from foveal.types import Dataset, Finding, Geometry
 
 __all__ = ["CellSuspects", "find_cell_suspects", "image_quality", "kept_logits", "suspected_label_sets"]

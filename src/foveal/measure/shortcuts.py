@@ -19,7 +19,7 @@ import numpy as np
 from foveal.measure.baselines import stratified
 from foveal.measure.folds import folds_of
 from foveal.measured import Score
-from foveal.task import Telling
+from foveal.suspicion import Telling
 from foveal.types import Finding
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 
 from foveal.answers.label import softmax
 from foveal.measure.intervals import wilson
-from foveal.task import Suspected
+from foveal.suspicion import Suspected
 from foveal.types import Dataset, Finding, Geometry
 
 __all__ = [

@@ -9,7 +9,7 @@ from foveal.measure.logistic import fit_logistic, logits_of
 from foveal.measure.ridge import fit_ridge, values_of
 from foveal.measure.told import told_labels, told_values
 from foveal.measured import Score
-from foveal.task import Telling
+from foveal.suspicion import Telling
 
 __all__ = ["LABEL", "LABELS", "VALUES"]
 

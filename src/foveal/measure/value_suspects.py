@@ -11,7 +11,7 @@ import numpy as np
 
 from foveal.answers.value import shown
 from foveal.measure.told import told_values
-from foveal.task import Suspected
+from foveal.suspicion import Suspected
 from foveal.types import Dataset, Finding, Geometry
 
 __all__ = ["FARTHEST_USUAL", "VALUE_SUSPECT", "kept_values", "suspected_values", "times_usual"]

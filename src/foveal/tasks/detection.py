@@ -9,7 +9,8 @@ from foveal.answers import Boxes
 from foveal.extras import extra
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task
+from foveal.suspicion import Suspected, Suspicion
+from foveal.task import Examples, Head, Rated, Task
 from foveal.types import Dataset, Geometry
 
 __all__ = ["DETECTION"]

@@ -8,7 +8,8 @@ import numpy as np
 from foveal.answers import Labels
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
-from foveal.task import Examples, Head, Rated, Suspected, Suspicion, Task, Telling
+from foveal.suspicion import Suspected, Suspicion, Telling
+from foveal.task import Examples, Head, Rated, Task
 from foveal.types import Dataset, Geometry
 
 __all__ = ["MULTILABEL"]
