@@ -20,10 +20,16 @@ __all__ = [
     "Source",
     "SplitName",
     "Twins",
+    "silent",
 ]
 
 Progress = Callable[[str, int, int], object]
 """Is told what is going on (`downloading`, `decoding`, …), how much is done, and of how much (0 where not known)."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A `Progress` that tells nobody."""
+
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")

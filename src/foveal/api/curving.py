@@ -18,7 +18,7 @@ from foveal.extras import extra
 from foveal.files import write_atomic
 from foveal.recipe import Recipe
 from foveal.run import Run, free_run_path
-from foveal.types import Dataset, Progress, Reading, Source
+from foveal.types import Dataset, Progress, Reading, Source, silent
 
 if TYPE_CHECKING:
     from foveal.engine.devices import Device
@@ -188,7 +188,7 @@ def _measured(
                 notes.append(f"{len(todo) - number + 1} of {len(todo)} trainings were left out: the minutes were over")
                 break
             start = time.monotonic()
-            tell = partial(progress or _silent, f"training {number} of {len(todo)}, on {len(rows):,} images, step")
+            tell = partial(progress or silent, f"training {number} of {len(todo)}, on {len(rows):,} images, step")
             network = learn(run, dataset, array, rows, seed, device, tell)
             columns = rated(run, task, dataset, array, network, device)
             training = np.array([share, len(rows), seed, time.monotonic() - start])
@@ -208,10 +208,6 @@ def _measured(
     write_atomic(run.path / "curve.json", found.model_dump_json(indent=1) + "\n")
     write_curve_page(found, run.path / "curve.html")
     return found
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 def _over(points: "Sequence[Trained]", repeat: int, images: int, minutes: float | None, passed: float) -> bool:

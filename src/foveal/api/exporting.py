@@ -17,7 +17,7 @@ from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
 from foveal.run import Run
 from foveal.task import Examples, PixelRows, Task
-from foveal.types import Dataset, Progress, SplitName
+from foveal.types import Dataset, Progress, SplitName, silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,7 +103,7 @@ def _subject(
     from foveal.engine.checkpoint import weights_sha256
     from foveal.engine.devices import choose_device
     from foveal.engine.predictor import TorchNetwork, trained_network
-    from foveal.ship.subject import Subject, silent
+    from foveal.ship.subject import Subject
 
     task, dataset = task_and_data(run, progress)
     device = choose_device("cpu")  # a GPU may round convolutions to TF32

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.cli.options import completed, examples
+from foveal.cli.options import examples, option
 
 __all__ = ["SERVE", "serve"]
 
@@ -17,102 +17,57 @@ SERVE = examples(
 REACH, LIMITS, SPEED = "Who may ask", "Limits: what is above is refused", "Speed"
 MIB = 1 << 20
 
+BUNDLES_HELP = "Folders of bundles, or of runs that were exported; NAME=PATH gives a model another name."
+BUNDLES = Annotated[list[str], typer.Argument(metavar="BUNDLE…", help=BUNDLES_HELP)]
+
+HOST_HELP = "To listen on. Any but 127.0.0.1, ::1 and localhost needs a token."
+HOST = Annotated[str, option("--host", "ADDRESS", HOST_HELP, REACH, names=("127.0.0.1", "0.0.0.0", "::1", "::"))]
+PORT = Annotated[int, option("--port", "N", "0 takes any that is free.", REACH, min=0, max=65535)]
+TOKEN_HELP = "A file with what clients must send: Authorization: Bearer TOKEN."
+TOKEN_FILE = Annotated[Path | None, option("--token-file", "FILE", TOKEN_HELP, REACH)]
+
+WORKERS = Annotated[int, option("--workers", "N", "Processes that share the port.", SPEED, min=1, max=64)]
+PROVIDER_HELP = "cpu, or cuda where onnxruntime-gpu is installed."
+PROVIDER = Annotated[str, option("--device", "NAME", PROVIDER_HELP, SPEED, names=("auto", "cpu", "cuda"))]
+THREADS_HELP = "Of ONNX Runtime, for each worker; the processors shared among the workers unless said."
+THREADS = Annotated[int | None, option("--threads", "N", THREADS_HELP, SPEED, min=1)]
+DECODERS = Annotated[int, option("--decoders", "N", "Threads that decode images, for each worker.", SPEED, min=1)]
+BATCH = Annotated[int, option("--batch", "N", "Images of any clients in one run.", SPEED, min=1)]
+WAIT = Annotated[float, option("--wait", "MS", "Time that a run waits for images being decoded.", SPEED, min=0)]
+
+BODY = Annotated[float, option("--body", "MIB", "Of the body of a request.", LIMITS, min=0.001)]
+MEMORY = Annotated[float, option("--memory", "MIB", "Of all bodies at one time.", LIMITS, min=0.001)]
+MEGAPIXELS = Annotated[float, option("--megapixels", "N", "Of an image.", LIMITS, min=0.001)]
+IMAGES = Annotated[int, option("--images", "N", "In a request.", LIMITS, min=1)]
+QUEUE = Annotated[int, option("--queue", "N", "Images that wait or are being answered.", LIMITS, min=1)]
+REQUESTS = Annotated[int, option("--requests", "N", "At one time.", LIMITS, min=1)]
+CONNECTIONS = Annotated[int, option("--connections", "N", "At one time.", LIMITS, min=1)]
+HEADER_SECONDS = Annotated[float, option("--header-seconds", "S", "For headers to arrive.", LIMITS, min=0.1)]
+BODY_SECONDS = Annotated[float, option("--body-seconds", "S", "For a body to arrive.", LIMITS, min=0.1)]
+ANSWER_SECONDS = Annotated[float, option("--answer-seconds", "S", "From then to the answer.", LIMITS, min=0.1)]
+
 
 def serve(
-    bundles: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="BUNDLE…",
-            help="Folders of bundles, or of runs that were exported; NAME=PATH gives a model another name.",
-        ),
-    ],
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="To listen on. Any but 127.0.0.1, ::1 and localhost needs a token.",
-            autocompletion=completed("127.0.0.1", "0.0.0.0", "::1", "::"),
-            rich_help_panel=REACH,
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="0 takes any that is free.", rich_help_panel=REACH)
-    ] = 8000,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="A file with what clients must send: Authorization: Bearer TOKEN.",
-            rich_help_panel=REACH,
-        ),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=64, help="Processes that share the port.", rich_help_panel=SPEED)
-    ] = 1,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="cpu, or cuda where onnxruntime-gpu is installed.",
-            autocompletion=completed("auto", "cpu", "cuda"),
-            rich_help_panel=SPEED,
-        ),
-    ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Of ONNX Runtime, for each worker; the processors shared among the workers unless said.",
-            rich_help_panel=SPEED,
-        ),
-    ] = None,
-    decoders: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Threads that decode images, for each worker.", rich_help_panel=SPEED),
-    ] = 2,
-    batch: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Images of any clients in one run.", rich_help_panel=SPEED)
-    ] = 32,
-    wait: Annotated[
-        float,
-        typer.Option(
-            "--wait",
-            metavar="MS",
-            min=0,
-            help="Time that a run waits for images that are being decoded.",
-            rich_help_panel=SPEED,
-        ),
-    ] = 2.0,
-    body: Annotated[
-        float, typer.Option(metavar="MIB", min=0.001, help="Of the body of a request.", rich_help_panel=LIMITS)
-    ] = 16,
-    memory: Annotated[
-        float, typer.Option(metavar="MIB", min=0.001, help="Of all bodies at one time.", rich_help_panel=LIMITS)
-    ] = 256,
-    megapixels: Annotated[
-        float, typer.Option(metavar="N", min=0.001, help="Of an image.", rich_help_panel=LIMITS)
-    ] = 32,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="In a request.", rich_help_panel=LIMITS)] = 32,
-    queue: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Images that wait or are being answered.", rich_help_panel=LIMITS),
-    ] = 256,
-    requests: Annotated[int, typer.Option(metavar="N", min=1, help="At one time.", rich_help_panel=LIMITS)] = 128,
-    connections: Annotated[int, typer.Option(metavar="N", min=1, help="At one time.", rich_help_panel=LIMITS)] = 512,
-    header_seconds: Annotated[
-        float,
-        typer.Option("--header-seconds", metavar="S", min=0.1, help="For headers to arrive.", rich_help_panel=LIMITS),
-    ] = 5,
-    body_seconds: Annotated[
-        float,
-        typer.Option("--body-seconds", metavar="S", min=0.1, help="For a body to arrive.", rich_help_panel=LIMITS),
-    ] = 10,
-    answer_seconds: Annotated[
-        float,
-        typer.Option("--answer-seconds", metavar="S", min=0.1, help="From then to the answer.", rich_help_panel=LIMITS),
-    ] = 10,
+    bundles: BUNDLES,
+    host: HOST = "127.0.0.1",
+    port: PORT = 8000,
+    token_file: TOKEN_FILE = None,
+    workers: WORKERS = 1,
+    device: PROVIDER = "auto",
+    threads: THREADS = None,
+    decoders: DECODERS = 2,
+    batch: BATCH = 32,
+    wait: WAIT = 2.0,
+    body: BODY = 16,
+    memory: MEMORY = 256,
+    megapixels: MEGAPIXELS = 32,
+    images: IMAGES = 32,
+    queue: QUEUE = 256,
+    requests: REQUESTS = 128,
+    connections: CONNECTIONS = 512,
+    header_seconds: HEADER_SECONDS = 5,
+    body_seconds: BODY_SECONDS = 10,
+    answer_seconds: ANSWER_SECONDS = 10,
 ) -> None:
     """Answer over HTTP with bundles: /v1/predict, KServe V2, /metrics, and a page to drop images on. Logs are lines of
     JSON on stderr; SIGTERM ends it after what is under way, SIGHUP takes the bundles anew."""

@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 # Below zero orange, zero near white, above purple, which those who see colours otherwise can tell, too (ColorBrewer).
-ANCHORS = np.array([(127, 59, 8), (224, 130, 20), (253, 184, 99), (247, 247, 247), (178, 171, 210), (128, 115, 172)])
-ANCHORS = np.vstack([ANCHORS, (45, 0, 75)]).astype(float)
+SCALE = "PuOr"
+AGAINST, FOR = 0.15, 0.85  # of the scale: a map over an image
 TILE = 56  # pixels a side, about
 SHEET = 640  # pixels across
 GAP = 3
@@ -36,10 +36,16 @@ WIDTH, HEIGHT, LEFT, RIGHT, ABOVE, BELOW = 320, 120, 10, 310, 8, 92
 def colored(values: np.ndarray, limit: float) -> np.ndarray:
     """(…) numbers to (…, 3) uint8; ±limit and beyond are the ends of the scale, numbers that are none are gray."""
     share = np.clip(np.nan_to_num(values / limit if limit > 0 else values * 0.0), -1, 1)
-    at = (share + 1) / 2 * (len(ANCHORS) - 1)
-    mixed = np.stack([np.interp(at, np.arange(len(ANCHORS)), ANCHORS[:, channel]) for channel in range(3)], axis=-1)
+    mixed = _shades((share + 1) / 2)
     mixed[~np.isfinite(values)] = 128
-    return np.rint(mixed).astype(np.uint8)
+    return mixed
+
+
+def _shades(at: np.ndarray | float) -> np.ndarray:
+    """(…) numbers from 0 to 1 to (…, 3) uint8, the colours there."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps[SCALE](at, bytes=True))[..., :3].copy()
 
 
 def sheet_uri(maps: np.ndarray, *, own: bool = False) -> str:
@@ -124,7 +130,7 @@ def overlay_uri(pixels: np.ndarray, values: np.ndarray, xyxy: Sequence[float] | 
     known = np.nan_to_num(values)
     limit = float(np.abs(known).max())
     opacity = STRONGEST * np.sqrt(np.abs(known) / limit if limit > 0 else known * 0.0)[..., None]
-    ends = np.where(known[..., None] > 0, ANCHORS[-2], ANCHORS[1])
+    ends = np.where(known[..., None] > 0, _shades(FOR), _shades(AGAINST)).astype(float)
     mixed = (1 - opacity) * (96 + 0.62 * gray) + opacity * ends
     mixed[np.isnan(values)] = 128
     return png_uri(Image.fromarray(_large(boxed(np.rint(mixed).astype(np.uint8), xyxy))))

@@ -1,6 +1,6 @@
 """What is exported, what it has to prove itself on, and what comes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,9 @@ from foveal.nets.layers import Network
 from foveal.recipe import InputContract
 from foveal.ship.parity import Told, told
 from foveal.task import Examples, PixelRows, Task
+from foveal.types import Progress, silent
 
 __all__ = ["Made", "Subject"]
-
-Tick = Callable[[str, int, int], object]
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +48,7 @@ class Subject:
     learned: PixelRows
     learned_targets: np.ndarray
     batch: int
-    progress: Tick = silent
+    progress: Progress = silent
 
     @property
     def told(self) -> Told:
