@@ -11,7 +11,7 @@ from importlib.metadata import version
 import torch
 
 from foveal.data import look
-from foveal.data.batches import batches
+from foveal.data.batches import gathered, row_batches
 from foveal.data.cache import pixels
 from foveal.recipe import InputContract
 from foveal.tasks import named_task
@@ -33,7 +33,8 @@ def main() -> None:
             array = pixels(dataset, task.reader, CONTRACT)
             count, total = 0, 0
             rows = torch.arange(len(dataset)).numpy()
-            for _, batch, _ in batches(array, dataset.targets, rows, batch_size=BATCH, seed=0, epoch=0, shuffle=False):
+            for chosen in row_batches(rows, batch_size=BATCH, seed=0, epoch=0, shuffle=False):
+                batch = gathered(array, chosen)
                 count, total = count + len(batch), total + int(batch[:, :, 0, 0].sum())
             seconds.append(time.perf_counter() - start)
     names = ("torch", "pillow", "simplejpeg", "numpy")

@@ -1,4 +1,4 @@
-"""Batches: every row once, in an order that only seed and epoch decide, pixels beside their targets."""
+"""Batches: every row once, in an order that only seed and epoch decide; their pixels."""
 
 from pathlib import Path
 
@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.data.batches import batches, order, steps_in_epoch
+from foveal.data.batches import gathered, order, row_batches, steps_in_epoch
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 4, 6, 3), dtype=np.uint8)
-TARGETS = np.arange(50) * 10
 ROWS = np.arange(3, 45)
 
 
-def run(**changes: object) -> list[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+def run(**changes: object) -> list[np.ndarray]:
     options = {"batch_size": 8, "seed": 1, "epoch": 2, **changes}
-    return list(batches(PIXELS, TARGETS, ROWS, **options))  # type: ignore[arg-type]
+    return list(row_batches(ROWS, **options))  # type: ignore[arg-type]
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
@@ -26,16 +25,16 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert order(5, 0, 0).dtype == np.int64
 
 
-def test_every_row_once_with_its_pixels_and_target() -> None:
+def test_every_row_once_with_its_pixels() -> None:
     out = run()
-    assert [len(rows) for rows, _, _ in out] == [8, 8, 8, 8, 8, 2]
-    assert sorted(np.concatenate([rows for rows, _, _ in out])) == ROWS.tolist()
-    for rows, images, targets in out:
+    assert [len(rows) for rows in out] == [8, 8, 8, 8, 8, 2]
+    assert sorted(np.concatenate(out)) == ROWS.tolist()
+    for rows in out:
+        images = gathered(PIXELS, rows)
         assert images.shape == (len(rows), 3, 4, 6)
         assert images.dtype == torch.uint8
         assert images.is_contiguous(memory_format=torch.channels_last)
         assert np.array_equal(images.permute(0, 2, 3, 1).numpy(), PIXELS[rows])
-        assert targets.tolist() == TARGETS[rows].tolist()
 
 
 @pytest.mark.parametrize(
@@ -43,14 +42,13 @@ def test_every_row_once_with_its_pixels_and_target() -> None:
     [(17, 8, [8, 9]), (16, 8, [8, 8]), (18, 8, [8, 8, 2]), (1, 8, [1]), (9, 8, [9]), (3, 1, [1, 1, 1])],
 )
 def test_a_last_row_on_its_own_joins_the_batch_before(n: int, batch_size: int, sizes: list[int]) -> None:
-    rows = np.arange(n)
-    out = batches(PIXELS, TARGETS, rows, batch_size=batch_size, seed=0, epoch=0)
-    assert [len(chosen) for chosen, _, _ in out] == sizes
+    out = row_batches(np.arange(n), batch_size=batch_size, seed=0, epoch=0)
+    assert [len(chosen) for chosen in out] == sizes
     assert steps_in_epoch(n, batch_size) == len(sizes)
 
 
 def test_epochs_differ_and_seeds_differ() -> None:
-    first = [run(**change)[0][0].tolist() for change in ({}, {"epoch": 3}, {"seed": 2})]
+    first = [run(**change)[0].tolist() for change in ({}, {"epoch": 3}, {"seed": 2})]
     assert len({tuple(rows) for rows in first}) == 3
 
 
@@ -58,26 +56,20 @@ def test_epochs_differ_and_seeds_differ() -> None:
 def test_starting_later_gives_the_batches_that_would_have_come(start: int) -> None:
     whole, rest = run(), run(start_step=start)
     assert len(rest) == max(0, len(whole) - start)
-    for (rows, images, _), (again, same, _) in zip(whole[start:], rest, strict=True):
+    for rows, again in zip(whole[start:], rest, strict=True):
         assert (rows == again).all()
-        assert torch.equal(images, same)
 
 
 def test_unshuffled_keeps_the_rows() -> None:
-    assert np.concatenate([rows for rows, _, _ in run(shuffle=False)]).tolist() == ROWS.tolist()
+    assert np.concatenate(run(shuffle=False)).tolist() == ROWS.tolist()
 
 
 def test_mapped_and_gray_pixels(tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", PIXELS[..., :1])
     mapped = np.load(tmp_path / "p.npy", mmap_mode="r")
-    rows, images, _ = next(batches(mapped, TARGETS, ROWS, batch_size=5, seed=0, epoch=0))
+    rows = next(row_batches(ROWS, batch_size=5, seed=0, epoch=0))
+    images = gathered(mapped, rows)
     assert images.shape == (5, 1, 4, 6)
     assert np.array_equal(images[:, 0].numpy(), PIXELS[rows, ..., 0])
     images += 1  # a copy: the file cannot change
     assert np.array_equal(mapped, PIXELS[..., :1])
-
-
-def test_targets_of_any_shape() -> None:
-    targets = np.random.default_rng(0).random((50, 2))
-    rows, _, out = next(batches(PIXELS, targets, ROWS, batch_size=7, seed=0, epoch=0))
-    assert np.array_equal(out.numpy(), targets[rows])

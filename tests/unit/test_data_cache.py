@@ -251,14 +251,13 @@ import sys
 from pathlib import Path
 import numpy as np
 from foveal.data.arrays import aside, stored
-from foveal.data.batches import batches
+from foveal.data.batches import gathered, row_batches
 shape = (1000, 160, 134, 3)
 with aside(Path(sys.argv[1]), shape):
     pass
 array = stored(Path(sys.argv[1]), shape, in_memory=False)
 def run(**options):
-    targets, rows = np.zeros(1000), np.arange(1000)
-    return sum(len(chosen) for chosen, _, _ in batches(array, targets, rows, batch_size=10, seed=0, **options))
+    return sum(len(gathered(array, rows)) for rows in row_batches(np.arange(1000), batch_size=10, seed=0, **options))
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 def largest():

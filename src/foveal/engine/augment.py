@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from foveal.engine.devices import onto
 from foveal.engine.views import views
 from foveal.errors import NetError, RecipeError
 from foveal.nets.layers import Network
@@ -38,7 +39,7 @@ def augment(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) 
     images = views(images, _hashed(recipe.seed, epoch, rows, 6), recipe)
     if recipe.flip:
         first = uniform(recipe.seed, 0, rows, stream=1) < 0.5
-        mirrored = torch.from_numpy(first ^ bool(epoch % 2)).to(images.device)
+        mirrored = onto(torch.from_numpy(first ^ bool(epoch % 2)), images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if recipe.translate:
         images = _translate(images, rows, recipe, epoch)
@@ -98,9 +99,10 @@ def shifted_at_once(images: torch.Tensor, reach: int, down: np.ndarray, right: n
     height, width = images.shape[2:]
     # (B, H, W, C): in channels_last memory one gather then moves whole pixels.
     padded = F.pad(images.float(), (reach,) * 4, mode="replicate").to(torch.uint8).permute(0, 2, 3, 1)
-    y = (torch.from_numpy(down)[:, None] + torch.arange(height)).to(images.device)
-    x = (torch.from_numpy(right)[:, None] + torch.arange(width)).to(images.device)
-    batch = torch.arange(len(images), device=images.device)[:, None, None]
+    device = images.device
+    y = onto(torch.from_numpy(down), device)[:, None] + torch.arange(height, device=device)
+    x = onto(torch.from_numpy(right), device)[:, None] + torch.arange(width, device=device)
+    batch = torch.arange(len(images), device=device)[:, None, None]
     return padded[batch, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
 
 
@@ -120,7 +122,7 @@ def _cutout(images: torch.Tensor, rows: np.ndarray, recipe: Recipe, epoch: int) 
     for side, stream in zip(images.shape[2:], (4, 5)):
         centre = uniform(recipe.seed, epoch, rows, stream) * side
         near = np.abs(np.arange(side) + 0.5 - centre[:, None]) <= recipe.cutout / 2
-        inside.append(torch.from_numpy(near).to(images.device))
+        inside.append(onto(torch.from_numpy(near), images.device))
     return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 128)
 
 

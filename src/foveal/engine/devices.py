@@ -11,7 +11,7 @@ from foveal.data.memory import keep_freed_memory
 from foveal.engine.team import join, local_rank
 from foveal.errors import RecipeError
 
-__all__ = ["Device", "choose_device", "environment", "resolve_precision"]
+__all__ = ["Device", "choose_device", "environment", "onto", "resolve_precision"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ def choose_device(request: str = "auto", threads: int | None = None) -> Device:
         keep_freed_memory()
         name = str(torch.cpu.get_capabilities().get("cpu_name", name))
     return Device(device, name, torch.get_num_threads())
+
+
+def onto(numbers: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Numbers on their way from the CPU's memory to a device. For a GPU torch copies them aside at once, so that nobody
+    waits for what the GPU still does."""
+    return numbers.to(device, non_blocking=device.type == "cuda")
 
 
 def resolve_precision(precision: str, device: Device) -> str:

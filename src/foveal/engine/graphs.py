@@ -53,9 +53,15 @@ class StepGraphs:
         for group in optimizer.param_groups:  # a number would be recorded as it is; what lies in memory may change
             group["lr"] = torch.tensor(float(group["lr"]), device=device)
 
-    def step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, float] | None:
+    def step(
+        self, images: Tensor, targets: Tensor, meanwhile: Callable[[], None] = lambda: None
+    ) -> tuple[Tensor, float] | None:
         """Outputs, on the CPU, and loss; None where this shape is not recorded yet, and the step is to be done as
-        usual. A loss that is not finite leaves the weights as they were."""
+        usual. A loss that is not finite leaves the weights as they were.
+
+        Args:
+            meanwhile: what Python does while the GPU learns.
+        """
         shape = images.shape
         self.seen[shape] += 1
         if self.seen[shape] <= WARM:
@@ -66,9 +72,10 @@ class StepGraphs:
         step.images.copy_(images)
         step.targets.copy_(targets)
         step.learn.replay()
+        meanwhile()
         outputs, loss = step.outputs.cpu(), float(step.loss)
         if math.isfinite(loss):
-            step.update.replay()  # while Python prepares the next batch
+            step.update.replay()
         return outputs, loss
 
     def _record(self, images: Tensor, targets: Tensor) -> _Recorded:

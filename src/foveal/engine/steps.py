@@ -2,17 +2,18 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from foveal.data.batches import batches, order, steps_in_epoch
+from foveal.data.batches import order, row_batches, steps_in_epoch
 from foveal.data.machine import digest
 from foveal.engine.augment import augment, resized
 from foveal.engine.blend import Blend, blended
-from foveal.engine.devices import Device
+from foveal.engine.devices import Device, onto
+from foveal.engine.feed import Batch, Feed, gather, resident
 from foveal.engine.graphs import WARM, StepGraphs
 from foveal.engine.optimise import Optimizer, learning_rate
 from foveal.engine.pace import progress_at
@@ -80,8 +81,11 @@ class Steps:
     state: State
     team: Team = field(default=ALONE, kw_only=True)
     graphs: StepGraphs | None = field(default=None, init=False)
+    there: torch.Tensor | None = field(default=None, init=False)  # the images, where a GPU holds them
 
     def __post_init__(self) -> None:
+        if not self.answer.placed:
+            self.there = resident(self.data.pixels, self.device.torch)
         if self._same_every_step():
             self.graphs = StepGraphs(self.optimizer, self._forth_and_back, self.device.torch)
 
@@ -137,31 +141,16 @@ class Steps:
 
     def epoch(self) -> Iterator[Step]:
         """The rest of the epoch that the state is in, a step at a time."""
-        recipe, state, data, part = self.recipe, self.state, self.data, self.team.taken
+        recipe, state, data = self.recipe, self.state, self.data
         self.network.train()
-        scenes = Scenes(self.answer, recipe, data.pixels, data.targets, data.train) if self.answer.placed else None
-        for rows, images, targets in batches(
-            data.pixels,
-            data.targets,
-            data.train,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            epoch=state.epoch,
-            start_step=state.step,
-            part=part,
-        ):
+        feed = Feed(self._batches())
+        for rows, images, targets in feed:
             if self.done == self.total:
                 return
-            if scenes:
-                whole = self.progress >= recipe.mosaic_until
-                images, targets = scenes.batch(rows[part(len(rows))], state.epoch, whole)
-                images = images.to(self.device.torch)
-            else:
-                images = augment(images.to(self.device.torch), rows[part(len(rows))], recipe, state.epoch)
             images = resized(images, self.recipe, self.progress)
             self.team.go_on()
             blend = blended(images, recipe, _step_seed(recipe.seed, *state.place))
-            outputs, loss = self._learn(blend, targets.to(self.device.torch), len(rows))
+            outputs, loss = self._learn(blend, targets, len(rows), feed.prepare)
             if not math.isfinite(loss):
                 raise self._non_finite(loss, rows)
             state.step += 1
@@ -188,17 +177,38 @@ class Steps:
         """What to do when the loss is not finite."""
         return "Train again with a lower learning rate: --set learning_rate=…"
 
-    def _learn(self, blend: Blend, targets: torch.Tensor, count: int) -> tuple[np.ndarray, float]:
+    def _batches(self) -> Iterator[Batch]:
+        """The rest of the epoch. Pixels and augmentation of a batch are the same whenever it is made; of scenes, which
+        change on the way, none is made ahead."""
+        recipe, state, data, device = self.recipe, self.state, self.data, self.device.torch
+        epoch, start, placed = state.epoch, state.step, self.answer.placed
+        scenes = Scenes(self.answer, recipe, data.pixels, data.targets, data.train) if placed else None
+        for rows in row_batches(
+            data.train, batch_size=recipe.batch_size, seed=recipe.seed, epoch=epoch, start_step=start
+        ):
+            taken = rows[self.team.taken(len(rows))]
+            if scenes:
+                images, targets = scenes.batch(taken, epoch, self.progress >= recipe.mosaic_until)
+                images = onto(images, device)
+            else:
+                images = augment(gather(data.pixels, self.there, taken, device), taken, recipe, epoch)
+                targets = torch.from_numpy(np.take(data.targets, taken, axis=0))
+            yield Batch(rows, images, onto(targets, device))
+
+    def _learn(
+        self, blend: Blend, targets: torch.Tensor, count: int, meanwhile: Callable[[], None]
+    ) -> tuple[np.ndarray, float]:
         """One step: outputs and loss. A loss that is not finite leaves the weights as they were.
 
         Args:
             blend, targets: of the images that this process takes of the batch.
             count: images of the whole batch, whose outputs and loss come back.
+            meanwhile: what may be done while a GPU learns.
         """
         team = self.team
         self._set_rate()
         torch.manual_seed(_step_seed(self.recipe.seed, *self.state.place))
-        if self.graphs and (done := self.graphs.step(blend.images, targets)):
+        if self.graphs and (done := self.graphs.step(blend.images, targets, meanwhile)):
             outputs, whole = done
             return outputs.numpy(), whole
         batch = WholeBatch(team, count)
