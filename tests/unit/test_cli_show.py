@@ -11,8 +11,12 @@ from rich.console import Console
 
 import foveal
 from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
+from foveal.answers.boxes import Box, BoxesPrediction
+from foveal.api.explaining import Explanation
+from foveal.chosen import Chosen
 from foveal.cli import show, show_answers
 from foveal.data import summary
+from foveal.explain import attribution
 from foveal.measure import measure_label_sets, measure_values
 from foveal.measured import Measurement
 from foveal.report import Report, build_report
@@ -139,3 +143,25 @@ def test_what_look_says_of_values_and_of_several_labels(terminal: Callable[[int]
     rows = [line.split() for line in told().splitlines()]
     assert ["cat", "0", "0", "0", "15"] in rows
     assert ["dog", "0", "0", "0", "10"] in rows
+
+
+def test_boxes_are_listed_with_the_numbers_that_explain_takes(terminal: Callable[[int], Told]) -> None:
+    boxes = tuple(Box("cell" if k else "[red]", 0.9 - 0.01 * k, (1.4, 2.0, 1300.0, 4.0)) for k in range(1025))
+    for listed, lines in ((False, 1), (True, 2 + show_answers.BOXES_LISTED)):
+        told = terminal(80)
+        show_answers.answer(FileAnswer("a.png", BoxesPrediction(boxes)), listed)
+        text = told().splitlines()
+        assert (text[0], len(text)) == ("a.png  1 [red]  1,024 cell", lines)
+    assert text[1:3] == ["   1  [red]  0.90  1, 2 to 1,300, 4", "   2  cell   0.89  1, 2 to 1,300, 4"]
+    assert text[-1].strip() == "and 1,005 more; --json has them all"
+
+
+def test_a_map_that_failed_takes_one_line(terminal: Callable[[int], Told]) -> None:
+    checks = tuple(
+        attribution.Check(name, 1.0, 0.0, "below", "a very long sentence " * 20) for name in ("weights", "noise")
+    )
+    failed = attribution.Tested(attribution.Attribution("occlusion", Chosen(0, "cat"), np.zeros((2, 2)), True), checks)
+    told = terminal(80)
+    show.explanation(Explanation("a.png", LabelPrediction("cat", 0.9, {"cat": 0.9}), (failed,), Path("a.html")))
+    assert "  occlusion             not an explanation: it failed the tests of weights and noise" in told().splitlines()
+    assert all(len(line) <= 90 for line in told().splitlines())

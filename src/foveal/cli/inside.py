@@ -8,6 +8,7 @@ import typer
 
 from foveal.cli.loading import uncollected
 from foveal.cli.options import DEVICE, RUN, completed, examples
+from foveal.phrasing import counted
 
 __all__ = ["EXPLAIN", "explain"]
 
@@ -91,7 +92,7 @@ def explain(
                     pages += one.error is None
                     show.json_object(one.as_dict()) if as_json else show.explanation(one)
         except KeyboardInterrupt:
-            show.err.print(f"stopped: {pages:,} page{'' if pages == 1 else 's'} written")
+            show.err.print(f"stopped: {counted(pages, 'page')} written")
             raise typer.Exit(INTERRUPTED) from None
     if wrong:
         raise typer.Exit(1)

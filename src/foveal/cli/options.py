@@ -66,11 +66,11 @@ def option(
     return typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, autocompletion=completion, **more)
 
 
-def one_of(*names: str) -> Callable[[str], str]:
+def one_of(*names: str) -> Callable[[str | None], str | None]:
     """What an option's `callback` is where no other word has a meaning."""
 
-    def checked(value: str) -> str:
-        if value not in names:
+    def checked(value: str | None) -> str | None:
+        if value is not None and value not in names:
             raise typer.BadParameter(f"expected {', '.join(names[:-1])} or {names[-1]}, found {value!r}")
         return value
 

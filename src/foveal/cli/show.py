@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from foveal.cli.terminal import err, json_object, out, printable
+from foveal.phrasing import amount, counted, listed
 from foveal.report import (
     Report,
     columns_of,
@@ -34,10 +36,12 @@ __all__ = [
     "page",
     "plan",
     "scores",
+    "stopped_with",
     "working",
     "wrote",
 ]
 
+INTERRUPTED = 130
 FILES_SHOWN = 3
 BAR = 20  # characters
 
@@ -65,14 +69,26 @@ def working(message: str) -> Iterator[Progress | None]:
         yield progress
 
 
+@contextmanager
+def stopped_with(told: str) -> Iterator[None]:
+    """What Ctrl-C inside leaves behind and how to go on, in words, before the command ends with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(f"Stopped. {escape(told)}", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     """The table of `look`."""
     sizes = facts["sizes"]
     spread = " – ".join(dict.fromkeys("×".join(map(str, sizes[key])) for key in ("smallest", "median", "largest")))
     modes = ", ".join(f"{name} {count:,}" for name, count in facts["modes"].items())
-    told = f"{len(facts['labels'])} labels" if facts["labels"] else f"values: {', '.join(facts.get('values', {}))}"
+    told = (
+        counted(len(facts["labels"]), "label") if facts["labels"] else f"values: {', '.join(facts.get('values', {}))}"
+    )
     out.print(
-        f"[bold]{escape(facts['source'])}[/]: {facts['images']:,} images, {escape(told)}\n"
+        f"[bold]{escape(facts['source'])}[/]: {counted(facts['images'], 'image')}, {escape(told)}\n"
         f"height×width {spread} · {modes}",
         soft_wrap=True,
     )
@@ -113,7 +129,7 @@ def _values(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
     for kind in kinds:
         table.add_column(kind, justify="right")
     for name, row in facts.get("values", {}).items():
-        table.add_row(escape(name), *(f"{row[kind]:,.6g}" for kind in kinds))
+        table.add_row(escape(name), *(amount(row[kind]) for kind in kinds))
     counts = [f"{name} {len(dataset.rows(split)):,}" for name, split in zip(_splits(dataset, note), SPLITS)]
     table.caption, table.caption_justify = ", ".join(counts), "left"
     return table
@@ -161,7 +177,7 @@ def scores(report: Report) -> None:
         out.print("nothing could be measured: no test image has any of the labels", style="yellow")
         return
     first = report.scores[report.headline[0]]
-    told = f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}"
+    told = f"on {counted(first.n, 'test image')}, looked at {report.looks:,}×; intervals at {first.level:.0%}"
     if report.groups:
         told += f", of {counted_groups(report.groups)}"
     wide = out.options.update_width(UNLIMITED)
@@ -219,7 +235,7 @@ def before_after(found: "BeforeAfter", headline: Sequence[str]) -> None:
         table.add_row(f"{escape(label)}, {named(shown)}", *cells)
     out.print()
     out.print(table)
-    out.print(f"on the {found.images:,} test images of what the old network knew", style="dim")
+    out.print(f"on the {counted(found.images, 'test image')} of what the old network knew", style="dim")
 
 
 def wrote(file: Path, what: str = "") -> None:
@@ -242,9 +258,17 @@ def explanation(found: Any) -> None:
     if found.maps:
         out.print(f"  maps for {escape(printable(str(found.maps[0].attribution.chosen)))}:", soft_wrap=True)
     for one in found.maps:
-        color, told = ("green", "") if one.passed else ("yellow", f": {escape(printable(one.sentence))}")
+        color, told = ("green", "") if one.passed else ("yellow", f": {_failed(one)}")
         out.print(f"  {one.attribution.method:<22}[{color}]{one.badge}[/]{told}", soft_wrap=True)
     out.print(f"  page: [bold]{escape(str(found.page))}[/]", soft_wrap=True)
+
+
+def _failed(one: Any) -> str:
+    """Which tests a map failed, in a word each; the page has the numbers."""
+    names = [check.name for check in one.checks if not check.passed]
+    if not names:
+        return escape(printable(one.reason))
+    return f"it failed {'the test' if len(names) == 1 else 'the tests'} of {listed(names)}"
 
 
 def inside_network(page: Path) -> None:
@@ -278,7 +302,7 @@ def _score(score: Any, name: str, form: str = ONE_LINE) -> str:
 
 def _finding(finding: Finding) -> None:
     shown = ", ".join(finding.files[:FILES_SHOWN])
-    more = f" and {len(finding.files) - FILES_SHOWN} more" if len(finding.files) > FILES_SHOWN else ""
+    more = f" and {len(finding.files) - FILES_SHOWN:,} more" if len(finding.files) > FILES_SHOWN else ""
     files = f"\n    {escape(printable(shown))}{more}" if shown else ""
     out.print(
         f"[yellow]{finding.kind}[/]: {escape(printable(finding.message))}{files}\n    {escape(finding.remedy)}",

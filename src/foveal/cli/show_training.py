@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from foveal.cli.show import err
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
+from foveal.phrasing import counted
 from foveal.report import number
 from foveal.run import Run
 
@@ -83,11 +84,10 @@ def following(events: Iterator[Event]) -> bool:
 
 def _introduce(started: Started) -> None:
     recipe = Run(started.run).recipe
-    err.print(
-        f"[bold]{escape(str(started.run))}[/]: {started.images:,} images, {started.parameters:,} parameters, "
-        f"{recipe.epochs:g} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}",
-        soft_wrap=True,
-    )
+    sizes = f"{counted(started.images, 'image')}, {counted(started.parameters, 'parameter')}"
+    length = f"{counted(recipe.epochs, 'epoch')} of {counted(started.steps, 'step')}"
+    where = f"{started.precision} on {escape(started.device)}"
+    err.print(f"[bold]{escape(str(started.run))}[/]: {sizes}, {length}, {where}", soft_wrap=True)
     size = "×".join(map(str, (recipe.input.height, recipe.input.width, recipe.input.channels)))
     err.print(f"input {size} ({recipe.input.resize} where the size differs), net {escape(recipe.net)}", soft_wrap=True)
     for note in started.notes:

@@ -51,8 +51,8 @@ def _steps(values: np.ndarray, limit: float) -> np.ndarray:
 
 @cache
 def _palette() -> np.ndarray:
-    """(SHADES + 1, 3) uint8: the scale, and gray."""
-    return np.concatenate([_shades(np.linspace(0, 1, SHADES)), np.full((1, 3), 128, np.uint8)])
+    """(SHADES + 2, 3) uint8: the scale; gray; and what is to be transparent."""
+    return np.concatenate([_shades(np.linspace(0, 1, SHADES)), np.full((2, 3), 128, np.uint8)])
 
 
 def _shades(at: np.ndarray | float) -> np.ndarray:
@@ -67,7 +67,7 @@ def sheet_uri(maps: np.ndarray, *, own: bool = False) -> str:
     limits = np.abs(maps).max(axis=(1, 2))
     tiles = [_steps(one, float(limit)) for one, limit in zip(maps, limits if own else [limits.max()] * len(maps))]
     picture = Image.fromarray(_sheet(tiles, np.uint8(NOTHING)))
-    picture.putpalette(_palette().tobytes())  # a byte a pixel: a third of what three colours take
+    picture.putpalette(_palette().ravel().tolist())  # a byte a pixel: a third of what three colours take
     return png_uri(picture, transparency=NOTHING)
 
 
