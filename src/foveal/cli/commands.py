@@ -81,7 +81,8 @@ FORM_HELP = (
     "Of what is written: csv (a row an image, or a row a box); of boxes, too, coco, yolo, voc, or json (a line an "
     "image). Where it is not said, NAME.csv is csv, all else coco."
 )
-OUTPUTS_HELP = "What the output layer gives: the number of classes."
+OUTPUTS_HELP = "What the output layer gives: the number of classes; 10 unless said."
+DESCRIBED_HELP = f"A line, or {', '.join(NETS)}; or the folder of a run or of a bundle, whose network is then meant."
 
 app = typer.Typer(
     name="foveal",
@@ -363,15 +364,16 @@ def _answers(
         "foveal describe cookbook --input 32x32x3",
         "foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1",
         "foveal describe detector --input 320x416x3 --outputs 3",
+        "foveal describe runs/photos-1",
     )
 )
 def describe(
     net: Annotated[
         str,
-        typer.Argument(metavar="NET", help=f"A line, or {', '.join(NETS)}.", autocompletion=completed(*NETS)),
+        typer.Argument(metavar="NET", help=DESCRIBED_HELP, autocompletion=completed(*NETS)),
     ] = "cookbook",
-    size: Annotated[str, option("--input", "HxWxC", "Height, width, channels.")] = "32x32x3",
-    outputs: Annotated[int, option("--outputs", None, OUTPUTS_HELP, min=1)] = 10,
+    size: Annotated[str | None, option("--input", "HxWxC", "Height, width, channels; 32x32x3 unless said.")] = None,
+    outputs: Annotated[int | None, option("--outputs", None, OUTPUTS_HELP, min=1)] = None,
     task: TASK = "auto",
     as_json: JSON = False,
 ) -> None:
@@ -379,7 +381,7 @@ def describe(
     from foveal.api import describe
     from foveal.cli import show
 
-    description = describe(net, size=_size(size), outputs=outputs, task=task)
+    description = describe(net, size=_size(size) if size else None, outputs=outputs, task=task)
     show.json_object(description.as_dict()) if as_json else show.description(description)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from foveal.cli.completing import labelled
 from foveal.cli.loading import uncollected
 from foveal.cli.options import DEVICE, RUN, completed, examples
 from foveal.phrasing import counted
@@ -32,7 +33,12 @@ def explain(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Explain this label or value, instead of the network's answer.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Explain this label or value, instead of the network's answer.",
+            autocompletion=labelled(),
+        ),
     ] = None,
     box: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Explain the box of that number, the surest is 1.")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from foveal.cli.terminal import err, json_object, out, printable
+from foveal.cli.terminal import Murmur, err, json_object, out, printable
 from foveal.phrasing import amount, counted, listed
 from foveal.report import (
     Report,
@@ -53,20 +53,26 @@ UNLIMITED = 10_000  # characters in a line
 @contextmanager
 def working(message: str) -> Iterator[Progress | None]:
     """A spinner on a terminal, with what is told to the yielded `progress`, and a bar where it is known of how much;
-    nothing otherwise."""
+    otherwise a plain line, and what is told every 20 seconds."""
     if not err.is_terminal:
-        yield None
+        murmur = Murmur()
+        murmur(message)
+        yield lambda what, done, total: murmur(f"{message}: {what} {_so_far(done, total)}")
         return
     with err.status(escape(message)) as status:
 
         def progress(what: str, done: int, total: int) -> None:
-            told = f"{escape(message)}: {what} {done:,}" + (f" of {total:,}" if total else "")
+            told = f"{escape(message)}: {what} {_so_far(done, total)}"
             line = Table.grid(padding=(0, 1))
             line.add_column(no_wrap=True)
             line.add_row(told, *([ProgressBar(total, done, width=BAR)] if total else []))
             status.update(line)
 
         yield progress
+
+
+def _so_far(done: int, total: int) -> str:
+    return f"{done:,}" + (f" of {total:,}" if total else "")
 
 
 @contextmanager
