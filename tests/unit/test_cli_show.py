@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from rich.console import Console
 
@@ -165,3 +166,32 @@ def test_a_map_that_failed_takes_one_line(terminal: Callable[[int], Told]) -> No
     show.explanation(Explanation("a.png", LabelPrediction("cat", 0.9, {"cat": 0.9}), (failed,), Path("a.html")))
     assert "  occlusion             not an explanation: it failed the tests of weights and noise" in told().splitlines()
     assert all(len(line) <= 90 for line in told().splitlines())
+
+
+@pytest.mark.parametrize("width", [100, 70, 40])
+def test_no_interval_is_parted_by_the_end_of_a_line(terminal: Callable[[int], Told], width: int) -> None:
+    told = terminal(width)
+    show.scores(several_labels())
+    assert not [line for line in told().splitlines() if line.count("[0") != line.count("]") - line.count("[red]")]
+
+
+def test_ctrl_c_says_what_is_left_and_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as end, show.stopped_with("No bundle was written."):
+        raise KeyboardInterrupt
+    assert end.value.exit_code == 130
+    assert capsys.readouterr().err == "Stopped. No bundle was written.\n"
+
+
+def test_signs_of_life_in_a_pipe_are_few(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("foveal.cli.terminal.time.monotonic", lambda: now[0])
+    with show.working("looking at [x]") as progress:
+        assert progress
+        for done in range(50):
+            now[0] += 1
+            progress("decoding", 1000 * done, 50_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "looking at [x]",
+        "looking at [x]: decoding 19,000 of 50,000",
+        "looking at [x]: decoding 39,000 of 50,000",
+    ]

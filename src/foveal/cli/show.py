@@ -1,6 +1,6 @@
 """What a person sees: tables and bars for a terminal, JSON for a program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ __all__ = [
 
 INTERRUPTED = 130
 FILES_SHOWN = 3
+MANY_NUMBERS = 12  # labels; the ten digits are no amounts
 BAR = 20  # characters
 
 # A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
@@ -104,6 +105,9 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     elif len(dataset.given) < len(SPLITS):
         text = "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together"
         out.print(text, style="dim", soft_wrap=True)
+    if len(numeric := [name for name in dataset.labels if name.isdecimal()]) == len(dataset.labels) >= MANY_NUMBERS:
+        text = f"all {len(numeric)} labels are numbers: if they are amounts, such as ages, learn them as values:"
+        out.print(f"[yellow]note:[/] {text} --task regression", soft_wrap=True)
     for finding in dataset.findings:
         _finding(finding)
 
@@ -173,11 +177,7 @@ def plan(plan: "Plan") -> None:
 
 def scores(report: Report) -> None:
     """The tables of `evaluate`."""
-    table = Table("", *map(named, report.headline), box=None, header_style="bold", pad_edge=False)
-    for name, row in {"this network": report.scores, **report.baselines}.items():
-        cells = [_score(row[score], score) if score in row else "" for score in report.headline]
-        table.add_row(named(name), *cells, style="bold" if name == "this network" else "")
-    out.print(table)
+    out.print(_fitting(lambda form: _beside(report, form))[1])
     out.print()
     if not report.headline:
         out.print("nothing could be measured: no test image has any of the labels", style="yellow")
@@ -186,7 +186,6 @@ def scores(report: Report) -> None:
     told = f"on {counted(first.n, 'test image')}, looked at {report.looks:,}×; intervals at {first.level:.0%}"
     if report.groups:
         told += f", of {counted_groups(report.groups)}"
-    wide = out.options.update_width(UNLIMITED)
     if apart := report.without_twins:
         shown = [
             f"{named(name)} {_score(apart.scores[name], name)}" for name in report.headline if name in apart.scores
@@ -198,13 +197,30 @@ def scores(report: Report) -> None:
     for text in report.random_split.words if report.random_split else []:
         out.print(escape(text), soft_wrap=True)
         out.print()
-    forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
-    form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
-    out.print(forms[form])
+    form, rows = _fitting(lambda form: _rows(report, form))
+    out.print(rows)
     out.print(f"{told}{', those of the labels in the report' if form == BARE else ''}", style="dim")
     if looked := words_on_looks(report):
-        out.print(looked, style="dim")
+        out.print(looked, style="dim", soft_wrap=True)
     _decisions(report)
+
+
+def _fitting(table: Callable[[str], Table]) -> tuple[str, Table]:
+    """The first form in which a table of scores fits the terminal, and the table in it."""
+    wide = out.options.update_width(UNLIMITED)
+    forms = {form: table(form) for form in (ONE_LINE, TWO_LINES, BARE)}
+    fitting = (form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width)
+    form = next(fitting, BARE)
+    return form, forms[form]
+
+
+def _beside(report: Report, form: str) -> Table:
+    """The network's scores, and below them those of the baselines."""
+    table = Table("", *map(named, report.headline), box=None, header_style="bold", pad_edge=False)
+    for name, row in {"this network": report.scores, **report.baselines}.items():
+        cells = [_score(row[score], score, form) if score in row else "" for score in report.headline]
+        table.add_row(named(name), *cells, style="bold" if name == "this network" else "")
+    return table
 
 
 def _decisions(report: Report) -> None:
@@ -220,7 +236,9 @@ def _rows(report: Report, form: str) -> Table:
     columns, counts = columns_of(report.per_label.values()), counts_of(report.per_label.values())
     if report.points and len(report.per_label) == 1:
         columns = [name for name in columns if name not in report.headline]
-    table = Table("", *map(named, columns), *map(named, counts), box=None, header_style="bold", pad_edge=False)
+    table = Table("", *map(named, columns), box=None, header_style="bold", pad_edge=False)
+    for name in counts:
+        table.add_column(named(name), justify="right")
     for name, row in report.per_label.items():
         cells = [_score(row[key], key, form) if key in row else "–" for key in columns]
         table.add_row(escape(name), *cells, *(f"{row.get(key, 0):,}" for key in counts))
