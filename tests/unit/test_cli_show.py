@@ -147,13 +147,13 @@ def test_what_look_says_of_values_and_of_several_labels(terminal: Callable[[int]
 
 
 def test_boxes_are_listed_with_the_numbers_that_explain_takes(terminal: Callable[[int], Told]) -> None:
-    boxes = tuple(Box("cell" if k else "[red]", 0.9 - 0.01 * k, (1.4, 2.0, 1300.0, 4.0)) for k in range(1025))
+    boxes = tuple(Box("cell" if k else "[red]", 0.9 - 0.0001 * k, (1.4, 2.0, 1300.0, 4.0)) for k in range(1025))
     for listed, lines in ((False, 1), (True, 2 + show_answers.BOXES_LISTED)):
         told = terminal(80)
         show_answers.answer(FileAnswer("a.png", BoxesPrediction(boxes)), listed)
         text = told().splitlines()
         assert (text[0], len(text)) == ("a.png  1 [red]  1,024 cell", lines)
-    assert text[1:3] == ["   1  [red]  0.90  1, 2 to 1,300, 4", "   2  cell   0.89  1, 2 to 1,300, 4"]
+    assert text[1:3] == ["   1  [red]  0.90  1, 2 to 1,300, 4", "   2  cell   0.90  1, 2 to 1,300, 4"]
     assert text[-1].strip() == "and 1,005 more; --json has them all"
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.core import ParameterSource
 
 from foveal.cli.commands import app
 from foveal.cli.completing import labels_of
@@ -16,7 +15,6 @@ def offered(command: str, option: str, incomplete: str, **given: str) -> list[st
     context = typer.Context(verb, info_name=command)
     for name, value in given.items():
         context.params[name] = value
-        context.set_parameter_source(name, ParameterSource.COMMANDLINE)
     wanted = next(each for each in verb.params if option in each.opts)
     return [item.value for item in wanted.shell_complete(context, incomplete)]
 

@@ -133,6 +133,7 @@ def describe(
         net, its_size, its_outputs, its_task = known
         size, outputs, task = size or its_size, outputs or its_outputs, its_task if task == AUTO else task
     size, outputs = size or SIZE, outputs or OUTPUTS
+    net = str(net) if isinstance(net, Path) else net
     if isinstance(net, str | Sequence):
         for_boxes = "detection" if is_for_boxes(net) else "classification"
         strides = named_task(for_boxes if task == AUTO else task).strides

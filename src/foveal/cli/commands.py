@@ -343,12 +343,11 @@ def _answers(
 ) -> Any:
     """The answers of `predict`, drawn and written on the way where that is asked for."""
     from foveal.api import predict
+    from foveal.api.tabling import check_table, tabled
 
     form = form or ("csv" if write and write.suffix.casefold() == ".csv" else "coco")
     table = write if form == "csv" else None
     if table:
-        from foveal.api.tabling import check_table, tabled
-
         check_table(table)
     if draw or (write and not table):
         from foveal.api.drawing import Places, predict_and_keep
