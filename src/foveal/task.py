@@ -65,6 +65,10 @@ class Prediction(Protocol):
         """JSON-ready, without the file's name."""
         ...
 
+    def rows(self) -> list[dict[str, str | float]]:
+        """As rows of a table, the name of a column to its cell: one row, or one a box, `box` its number from 1."""
+        ...
+
     def __str__(self) -> str:
         """For a line in a terminal."""
         ...

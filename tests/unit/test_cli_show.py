@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from rich.console import Console
 
 import foveal
 from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
+from foveal.answers.boxes import Box, BoxesPrediction
+from foveal.api.explaining import Explanation
+from foveal.chosen import Chosen
 from foveal.cli import show, show_answers
 from foveal.data import summary
+from foveal.explain import attribution
 from foveal.measure import measure_label_sets, measure_values
 from foveal.measured import Measurement
 from foveal.report import Report, build_report
@@ -139,3 +144,54 @@ def test_what_look_says_of_values_and_of_several_labels(terminal: Callable[[int]
     rows = [line.split() for line in told().splitlines()]
     assert ["cat", "0", "0", "0", "15"] in rows
     assert ["dog", "0", "0", "0", "10"] in rows
+
+
+def test_boxes_are_listed_with_the_numbers_that_explain_takes(terminal: Callable[[int], Told]) -> None:
+    boxes = tuple(Box("cell" if k else "[red]", 0.9 - 0.0001 * k, (1.4, 2.0, 1300.0, 4.0)) for k in range(1025))
+    for listed, lines in ((False, 1), (True, 2 + show_answers.BOXES_LISTED)):
+        told = terminal(80)
+        show_answers.answer(FileAnswer("a.png", BoxesPrediction(boxes)), listed)
+        text = told().splitlines()
+        assert (text[0], len(text)) == ("a.png  1 [red]  1,024 cell", lines)
+    assert text[1:3] == ["   1  [red]  0.90  1, 2 to 1,300, 4", "   2  cell   0.90  1, 2 to 1,300, 4"]
+    assert text[-1].strip() == "and 1,005 more; --json has them all"
+
+
+def test_a_map_that_failed_takes_one_line(terminal: Callable[[int], Told]) -> None:
+    checks = tuple(
+        attribution.Check(name, 1.0, 0.0, "below", "a very long sentence " * 20) for name in ("weights", "noise")
+    )
+    failed = attribution.Tested(attribution.Attribution("occlusion", Chosen(0, "cat"), np.zeros((2, 2)), True), checks)
+    told = terminal(80)
+    show.explanation(Explanation("a.png", LabelPrediction("cat", 0.9, {"cat": 0.9}), (failed,), Path("a.html")))
+    assert "  occlusion             not an explanation: it failed the tests of weights and noise" in told().splitlines()
+    assert all(len(line) <= 90 for line in told().splitlines())
+
+
+@pytest.mark.parametrize("width", [100, 70, 40])
+def test_no_interval_is_parted_by_the_end_of_a_line(terminal: Callable[[int], Told], width: int) -> None:
+    told = terminal(width)
+    show.scores(several_labels())
+    assert not [line for line in told().splitlines() if line.count("[0") != line.count("]") - line.count("[red]")]
+
+
+def test_ctrl_c_says_what_is_left_and_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as end, show.stopped_with("No bundle was written."):
+        raise KeyboardInterrupt
+    assert end.value.exit_code == 130
+    assert capsys.readouterr().err == "Stopped. No bundle was written.\n"
+
+
+def test_signs_of_life_in_a_pipe_are_few(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("foveal.cli.terminal.time.monotonic", lambda: now[0])
+    with show.working("looking at [x]") as progress:
+        assert progress
+        for done in range(50):
+            now[0] += 1
+            progress("decoding", 1000 * done, 50_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "looking at [x]",
+        "looking at [x]: decoding 19,000 of 50,000",
+        "looking at [x]: decoding 39,000 of 50,000",
+    ]

@@ -115,9 +115,8 @@ def test_what_cannot_be_explained_is_told_and_the_rest_goes_on(trained: Run, ima
     broken, fine = explain(trained, [tmp_path / "broken.png", image], methods=["occlusion"], out=tmp_path / "pages")
     assert set(broken.as_dict()) == {"file", "error"}
     assert fine.error is None
-    (boxless,) = explain(trained, image, box=1, out=tmp_path / "pages")
-    assert boxless.error
-    assert "no boxes" in boxless.error
+    with pytest.raises(RecipeError, match="Expected a network that finds boxes for --box, found one of classification"):
+        explain(trained, image, box=1)
     with pytest.raises(RecipeError, match=r"Expected a method .*, found 'lime'"):
         explain(trained, image, methods=["lime"])
     with pytest.raises(RunError, match="Expected a folder for the pages, found a file"):

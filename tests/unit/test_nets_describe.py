@@ -1,11 +1,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import foveal
 from foveal.errors import NetError
 from foveal.nets import Conv, Dense, describe, parse_input
 from foveal.nets.describe_module import describe_module
@@ -139,3 +141,17 @@ def test_a_module_that_cannot_take_the_input_is_named():
     with pytest.raises(NetError, match="Sequential cannot take a batch of 2×1×8×8"):
         describe_module(module, (8, 8, 1))
     assert not module[0]._forward_hooks
+
+
+def test_a_run_and_a_bundle_are_described_by_their_network(tmp_path: Path) -> None:
+    bundle = Path(__file__).parents[1] / "fixtures" / "bundles" / "1"
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    found = foveal.describe(str(bundle))
+    size = manifest["input"]
+    alone = foveal.describe(
+        manifest["recipe"]["net"],
+        size=(size["height"], size["width"], size["channels"]),
+        outputs=len(manifest["labels"]),
+    )
+    assert found == alone
+    assert foveal.describe(bundle, size=(64, 64, size["channels"])).rows[0].shape[:2] == (64, 64)

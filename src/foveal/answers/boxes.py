@@ -73,11 +73,19 @@ class BoxesPrediction:
     def as_dict(self) -> dict[str, Any]:
         return {"boxes": [box.as_dict() for box in self.boxes], **silence(self.abstained, self.reason)}
 
+    def rows(self) -> list[dict[str, str | float]]:
+        """A box each, with its number, as `explain --box` takes it."""
+        sides = "left", "top", "right", "bottom"
+        return [
+            {"box": number, "label": box.label, "score": box.score, **dict(zip(sides, box.xyxy))}
+            for number, box in enumerate(self.boxes, 1)
+        ]
+
     def __str__(self) -> str:
         counts: dict[str, int] = {}
         for box in self.boxes:
             counts[box.label] = counts.get(box.label, 0) + 1
-        return "  ".join(f"{count} {label}" for label, count in counts.items()) or "(none)"
+        return "  ".join(f"{count:,} {label}" for label, count in counts.items()) or "(none)"
 
 
 class Boxes:

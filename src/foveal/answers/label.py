@@ -57,6 +57,9 @@ class LabelPrediction:
         told = {"label": self.label, "probability": self.probability, "probabilities": self.probabilities}
         return {**told, **silence(self.abstained, self.reason)}
 
+    def rows(self) -> list[dict[str, str | float]]:
+        return [{"label": self.label, "probability": self.probability}]
+
     def __str__(self) -> str:
         return f"{self.label}  {self.probability:.3f}"
 

@@ -55,6 +55,10 @@ class LabelsPrediction:
         told = {"labels": list(self.labels), "probabilities": self.probabilities}
         return {**told, **silence(self.abstained, self.reason)}
 
+    def rows(self) -> list[dict[str, str | float]]:
+        """Those that hold, joined with `|`; and of every label its probability, in the order of the names."""
+        return [{"labels": "|".join(self.labels)} | dict(sorted(self.probabilities.items()))]
+
     def __str__(self) -> str:
         return "  ".join(f"{name} {self.probabilities[name]:.3f}" for name in self.labels) or "(none)"
 

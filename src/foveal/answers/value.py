@@ -51,6 +51,15 @@ class ValuePrediction:
         intervals = {name: list(bounds) for name, bounds in self.intervals.items()}
         return {"values": self.values, "intervals": intervals, **silence(self.abstained, self.reason)}
 
+    def rows(self) -> list[dict[str, str | float]]:
+        """Each value, and where it has an interval `NAME_low` and `NAME_high`."""
+        row: dict[str, str | float] = {}
+        for name, value in self.values.items():
+            row[name] = value
+            if name in self.intervals:
+                row[f"{name}_low"], row[f"{name}_high"] = self.intervals[name]
+        return [row]
+
     def __str__(self) -> str:
         return "  ".join(f"{name} {self._told(name)}" for name in self.values)
 
@@ -210,7 +219,7 @@ def shown(value: float, size: float) -> str:
     if not math.isfinite(value) or not math.isfinite(size) or abs(value) >= 1e15:
         return f"{value:.4g}"
     decimals = 1 - math.floor(math.log10(size)) if size > 0 else 1
-    return f"{value:.{min(max(decimals, 0), 9)}f}"
+    return f"{value:,.{min(max(decimals, 0), 9)}f}"
 
 
 def _number(text: str) -> float:

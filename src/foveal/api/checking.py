@@ -1,6 +1,7 @@
 """Whether the labels of somebody's images look right, and whether something else than the thing gives them away."""
 
 import io
+import math
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.errors import SourceError, WeightsError
+from foveal.errors import RecipeError, SourceError, WeightsError
 from foveal.extras import extra
 from foveal.measured import Score
 from foveal.recipe import InputContract
@@ -102,6 +103,8 @@ def check_labels(
         from foveal.engine.out_of_fold import FOLDS, kept_by_features, kept_by_training
     from foveal.measure.folds import folds_of
 
+    if not 0 < minutes < math.inf:
+        raise RecipeError(f"Expected more than 0 minutes, found {minutes:g}.", remedy="Give it a minute at least.")
     began, on = time.monotonic(), choose_device(device)
     task, suspicion = _judged(dataset)
     parts = folds_of(dataset.strata, dataset.groups, FOLDS, seed)

@@ -5,9 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foveal.api.exporting import export
+from foveal.api.exporting import check_place, export
 from foveal.bundle import Bundle
-from foveal.errors import BundleError
 from foveal.files import write_atomic
 from foveal.run import Run
 from foveal.ship.container import container_files
@@ -37,8 +36,7 @@ def container(
     """
     run = Run.open(run)
     place = Path(out) if out is not None else run.path / "docker"
-    if place.exists() or place.is_symlink():
-        raise BundleError(f"{place} is already there, and nothing is overwritten.", remedy="Name another: --out DIR")
+    check_place(run, place)
     bundle = export(run, out=place / "bundle", net=net, progress=progress)
     name = re.sub(r"[^A-Za-z0-9._-]|^[^A-Za-z0-9]", "-", run.path.absolute().name).lstrip("-")[:64] or "model"
     for file, text in container_files(name, version("foveal")).items():

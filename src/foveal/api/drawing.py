@@ -79,13 +79,13 @@ class Places:
             RunError: the network's answers are not boxes, or something is there already.
             RecipeError: no such form.
         """
-        if self.form not in FORMS:
-            raise RecipeError(f"Expected {', '.join(FORMS)} as the format of annotations, found {self.form!r}.")
         if not task.answer.placed:
             raise RunError(
                 f"Expected a run whose answers are boxes, found one of {task.name} ({task.summary}): {origin}.",
-                remedy="Leave --draw and --write out, or train on images with boxes.",
+                remedy="Answers without boxes go into a table: --write NAME.csv; there is nothing to draw.",
             )
+        if self.write and self.form not in FORMS:
+            raise RecipeError(f"Expected {', '.join(FORMS)} as the format of annotations, found {self.form!r}.")
         if self.draw and self.draw.exists() and (not self.draw.is_dir() or any(self.draw.iterdir())):
             raise RunError(f"{self.draw} is already there, and nothing is overwritten.", remedy="Choose another name.")
         if self.write:

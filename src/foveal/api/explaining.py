@@ -11,6 +11,7 @@ import numpy as np
 from foveal.api.within import Inside, NoSuchTarget
 from foveal.errors import FovealError, RecipeError, RunError, UnreadableImage
 from foveal.extras import extra
+from foveal.phrasing import counted
 from foveal.readers.paths import image_files
 from foveal.run import Run
 from foveal.task import Prediction
@@ -102,6 +103,11 @@ def explain(
     if target is not None and target not in predictor.labels:
         known = ", ".join(predictor.labels[:NAMED]) + (", …" if len(predictor.labels) > NAMED else "")
         raise RecipeError(f"Expected what the network knows ({known}) as the target, found {target!r}.")
+    if box is not None and not predictor.task.answer.placed:
+        raise RecipeError(
+            f"Expected a network that finds boxes for --box, found one of {predictor.task.name}: {run.path}.",
+            remedy="Leave --box out, or name a label or value with --target.",
+        )
     folder = _folder(run, out)
 
     def explanations() -> Generator[Explanation]:
@@ -177,7 +183,7 @@ def _samples(run: Run, progress: Progress | None) -> "tuple[Samples | None, str]
     if not len(rows):
         return None, "The run has no test images to show beside this one."
     images = torch.from_numpy(np.ascontiguousarray(np.asarray(array[rows]).transpose(0, 3, 1, 2)))
-    return Samples([dataset.files[row] for row in rows], images, f"{len(rows)} {name} images"), ""
+    return Samples([dataset.files[row] for row in rows], images, counted(len(rows), f"{name} image")), ""
 
 
 def _folder(run: Run, out: str | Path | None) -> Path:

@@ -86,14 +86,23 @@ def _place(run: Run, to: str, out: str | Path | None, whole: bool) -> Path:
     if whole and to != "onnx":
         raise RecipeError(f"A graph that resizes, too, is written with ONNX in float32 alone, not with {to}.")
     place = Path(out) if out is not None else run.path / ("bundle" if to == "onnx" else f"bundle-{to}")
-    if place.exists() or place.is_symlink():
-        raise BundleError(f"{place} is already there, and nothing is overwritten.", remedy="Name another: --out DIR")
+    check_place(run, place)
+    return place
+
+
+def check_place(run: Run, place: Path) -> None:
+    """
+    Raises:
+        RunError: there is nothing to export yet.
+        BundleError: something is there already.
+    """
     if not run.finished:
         raise RunError(
             f"Training in {run.path} has not finished: there is no {run.weights.name}.",
             remedy=f"Finish it with: foveal resume {run.path}",
         )
-    return place
+    if place.exists() or place.is_symlink():
+        raise BundleError(f"{place} is already there, and nothing is overwritten.", remedy="Name another: --out DIR")
 
 
 def _subject(

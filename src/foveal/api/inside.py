@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foveal.phrasing import counted
 from foveal.report.explained import ExplainedLayer, Patch, Picture, Sums
 from foveal.report.maps import (
     framed_uri,
@@ -70,10 +71,12 @@ class Group:
     @property
     def title(self) -> str:
         """Its tokens, or the name of its module where there are none of its own."""
+        from foveal.explain.places import short
+
         tokens = dict.fromkeys(part.token for part in self.parts if part.token and not part.token.startswith("timm/"))
         if tokens:
             return "-".join(tokens)
-        return self.work.key.removeprefix("body.") if self.work.kind != "flatten" else "flatten"
+        return short(self.work.key) if self.work.kind != "flatten" else "flatten"
 
     @property
     def words(self) -> str:
@@ -156,7 +159,7 @@ def layer_of_network(network: "Network", group: Group, activity: "Activity | Non
         found = activity[group.last.key]
         if len(found.edges) and found.counts.sum():
             histogram = histogram_svg(found.edges, found.counts, "how often the layer gives which number")
-            caption = f"What it gave for {found.images:,} images: heights are square roots of how often."
+            caption = f"What it gave for {counted(found.images, 'image')}: heights are square roots of how often."
         for name, units in (("dead: above zero in none of these images", found.dead), ("saturated", found.saturated)):
             if units is not None:
                 shown = (

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foveal.errors import RunError, SourceError
+from foveal.bundle import Bundle, is_bundle
+from foveal.errors import NetError, RunError, SourceError
 from foveal.extras import extra
 from foveal.recipes import named_recipe
-from foveal.run import Run
+from foveal.run import CUSTOM_NET, Run
 from foveal.task import Task
 from foveal.types import Dataset, Finding, Progress, Reading, Source
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["describe", "look", "propose_split", "resolve_task", "task_and_data"]
 
 AUTO = "auto"
+SIZE, OUTPUTS = (32, 32, 3), 10  # of a network that is described
 
 
 def look(
@@ -105,14 +107,18 @@ def propose_split(dataset: Dataset, recipe: str = "default", seed: int = 0) -> D
 
 
 def describe(
-    net: "Net" = "cookbook", *, size: tuple[int, int, int] = (32, 32, 3), outputs: int = 10, task: str = AUTO
+    net: "Net | Path" = "cookbook",
+    *,
+    size: tuple[int, int, int] | None = None,
+    outputs: int | None = None,
+    task: str = AUTO,
 ) -> "Description":
     """Layer by layer: output shape, parameters, FLOPs, receptive field, and what dense layers would need.
 
     Args:
-        net: as for `train`.
-        size: height, width, channels of the input.
-        outputs: numbers the output layer gives, such as classes.
+        net: as for `train`; or the folder of a run or bundle, whose network, size, outputs and task are then meant.
+        size: height, width, channels of the input; 32×32×3 unless said.
+        outputs: numbers the output layer gives, such as classes; 10 unless said.
         task: whose head comes after it; `auto` is classification, but detection for the nets of the zoo that are made
             for boxes and for lines that end in `ssd`.
 
@@ -123,6 +129,11 @@ def describe(
     from foveal.nets.zoo import is_for_boxes
     from foveal.tasks import named_task
 
+    if isinstance(net, str | Path) and (known := _network_in(Path(net))):
+        net, its_size, its_outputs, its_task = known
+        size, outputs, task = size or its_size, outputs or its_outputs, its_task if task == AUTO else task
+    size, outputs = size or SIZE, outputs or OUTPUTS
+    net = str(net) if isinstance(net, Path) else net
     if isinstance(net, str | Sequence):
         for_boxes = "detection" if is_for_boxes(net) else "classification"
         strides = named_task(for_boxes if task == AUTO else task).strides
@@ -130,6 +141,28 @@ def describe(
     with extra("train"):
         from foveal.nets.describe_module import describe_module
     return describe_module(net, size)
+
+
+def _network_in(path: Path) -> tuple[str, tuple[int, int, int], int, str] | None:
+    """The line, the size, the outputs and the task of the network in a run's folder or a bundle's; None of neither.
+
+    Raises:
+        NetError: the network is somebody's own module, of which nothing but the weights is kept.
+    """
+    if is_bundle(path):
+        manifest = Bundle.open(path).manifest
+        net, contract, labels, task = manifest.recipe["net"], manifest.input, manifest.labels, manifest.task
+    elif (path / "run.json").is_file():
+        run = Run.open(path)
+        net, contract, labels, task = run.recipe.net, run.recipe.input, run.info["labels"], run.info["task"]
+    else:
+        return None
+    if net == CUSTOM_NET:
+        raise NetError(
+            f"The network of {path} is a module of somebody's own, which it does not hold.",
+            remedy="Describe the module itself, in Python: foveal.describe(module, size=(height, width, channels)).",
+        )
+    return net, (contract.height, contract.width, contract.channels), len(labels), task
 
 
 def task_and_data(run: Run, progress: Progress | None) -> tuple[Task, Dataset]:

@@ -93,7 +93,7 @@ def evaluate(
     run = Run.open(run)
     refuse_random(run)
     task, dataset = task_and_data(run, progress)
-    check_wish(wish, task, dataset)
+    check_wish(wish, task, dataset, "evaluate")
     if random_split:
         begin_random_split(run, progress)  # or say why not, before a look is counted
     there = _opened(run, task, dataset, net, progress)

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["check_wish", "settle_again"]
 
+HELD_OUT = {
+    "train": "Hold some out with --validation 0.15",
+    "evaluate": "Train again with some held out (foveal train … --validation 0.15)",
+}
 
-def check_wish(wish: Wish | None, task: Task, dataset: Dataset) -> None:
+
+def check_wish(wish: Wish | None, task: Task, dataset: Dataset, verb: str = "train") -> None:
     """
+    Args:
+        verb: the command that was given the wish.
+
     Raises:
         RecipeError: the wish has no meaning for the task or its labels, or there are no validation images to choose on.
     """
@@ -27,12 +35,12 @@ def check_wish(wish: Wish | None, task: Task, dataset: Dataset) -> None:
     try:
         task.answer.check(wish, dataset.labels)
     except ValueError as error:
-        remedy = "Leave it out, or see `foveal train --help` for what --at, --coverage, --risk and --cost mean."
+        remedy = f"Leave it out, or see `foveal {verb} --help` for what --at, --coverage, --risk and --cost mean."
         raise RecipeError(f"This cannot be done for {task.name}: {error}.", remedy=remedy) from error
     if not len(dataset.rows("validation")):
         raise RecipeError(
             "An operating point is chosen on the validation images, and there are none.",
-            remedy="Hold some out with --validation 0.15, or leave out --at, --coverage, --risk and --cost.",
+            remedy=HELD_OUT[verb] + ", or leave out --at, --coverage, --risk and --cost.",
         )
 
 
@@ -51,7 +59,7 @@ def settle_again(
     from foveal.engine.scenes import placed_targets
     from foveal.engine.settle import settled_on
 
-    check_wish(wish, task, dataset)
+    check_wish(wish, task, dataset, "evaluate")
     rows = dataset.rows("validation")
     targets = placed_targets(dataset, task, run.recipe.input) if task.answer.placed else dataset.targets
     outputs: Any = (

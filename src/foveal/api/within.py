@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveal.errors import FovealError, UnreadableImage
+from foveal.phrasing import counted
 from foveal.run import Run
 from foveal.task import Prediction
 from foveal.types import Progress
@@ -107,7 +108,7 @@ class Inside:
         upright = _eight_bits(task.reader.read(data))
         sizes = "{}×{} pixels; the network sees it as {}×{}".format(*upright.shape[1::-1], *array.shape[1::-1])
         page = ExplainedPage(
-            title=Path(file).name,
+            title=_titled(file),
             soft=self._soft(),
             answer=f"The network says: {prediction}." + (f" Explained here: {about}." if about else ""),
             about=about,
@@ -208,18 +209,25 @@ class Inside:
 
     def _advantages(self) -> tuple[list[str], list[list[str]]]:
         from foveal.explain import connections
+        from foveal.explain.places import short
 
         rows = []
         for one in connections(self.network, self.shape):
             counts = (one.parameters, one.local_parameters, one.dense_parameters)
             products = (one.multiplications, one.dense_multiplications)
-            row = [one.layer, *map("{:,}".format, counts), f"{one.local_share:.2%}", *map("{:,}".format, products)]
+            row = [
+                short(one.layer),
+                *map("{:,}".format, counts),
+                f"{one.local_share:.2%}",
+                *map("{:,}".format, products),
+            ]
             rows.append(row)
         heads = ["layer", "parameters", "without sharing", "dense", "connections kept", "products", "dense"]
         return heads, rows
 
     def _moved(self) -> tuple[list[str], list[list[str]]]:
         from foveal.explain import equivariance
+        from foveal.explain.places import short
 
         if not self.samples:
             return [], []
@@ -228,8 +236,8 @@ class Inside:
         rows: dict[str, list[str]] = {}
         for one in found:
             cell = "–" if one.error is None else f"{one.error.value:.3f} [{one.error.low:.3f}, {one.error.high:.3f}]"
-            rows.setdefault(one.layer, [one.layer]).append(cell)
-        return ["layer", *(f"{one} pixel{'s' if one > 1 else ''}" for one in far)], list(rows.values())
+            rows.setdefault(one.layer, [short(one.layer)]).append(cell)
+        return ["layer", *(counted(one, "pixel") for one in far)], list(rows.values())
 
     def _soft(self) -> str:
         run = self.run
@@ -249,6 +257,11 @@ OF_MOVED = (
     "How far each layer's map is from moving along when the image moves by so many pixels: 0 is exactly along. "
     "The difference as a share of the map, mean over images, right and down, with its 95% interval; edges left out."
 )
+
+
+def _titled(file: str) -> str:
+    """Its name below the folder that it is in, where that has a name: files of one name lie in several folders."""
+    return "/".join(part for part in Path(file).parts[-2:] if part not in (".", "..", Path(file).anchor))
 
 
 def _read(file: str) -> bytes:

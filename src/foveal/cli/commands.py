@@ -72,10 +72,17 @@ RANDOM_SPLIT_HELP = (
 )
 BOXES = "Boxes"
 DRAW_HELP = "Draw the boxes into copies of the images, in this folder."
-WRITE_HELP = "Write the boxes as annotations, into this folder; or into one file, NAME.json or NAME.jsonl."
-FORMS = ("coco", "yolo", "voc", "json")
-FORM_HELP = "Of the annotations: coco, yolo, voc, or json (a line an image)."
-OUTPUTS_HELP = "What the output layer gives: the number of classes."
+WRITE_HELP = (
+    "Write the answers into a table, NAME.csv; or boxes as annotations, into this folder or one file, NAME.json or "
+    "NAME.jsonl."
+)
+FORMS = ("csv", "coco", "yolo", "voc", "json")
+FORM_HELP = (
+    "Of what is written: csv (a row an image, or a row a box); of boxes, too, coco, yolo, voc, or json (a line an "
+    "image). Where it is not said, NAME.csv is csv, all else coco."
+)
+OUTPUTS_HELP = "What the output layer gives: the number of classes; 10 unless said."
+DESCRIBED_HELP = f"A line, or {', '.join(NETS)}; or the folder of a run or of a bundle, whose network is then meant."
 
 app = typer.Typer(
     name="foveal",
@@ -290,6 +297,7 @@ app.command(epilog=SERVE)(serve)
         "foveal predict runs/photos-1 inbox/ --json",
         "foveal predict runs/photos-1/bundle new.jpg",
         "foveal predict runs/photos-1 'shots/*.png'",
+        "foveal predict runs/photos-1 inbox/ --write answers.csv",
         "foveal predict runs/cells-1 inbox/ --draw drawn/",
         "foveal predict runs/cells-1 inbox/ --write found/ --format yolo",
     )
@@ -299,31 +307,27 @@ def predict(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
     device: DEVICE = None,
     draw: Annotated[Path | None, option("--draw", "DIR", DRAW_HELP, BOXES)] = None,
-    write: Annotated[Path | None, option("--write", "PATH", WRITE_HELP, BOXES)] = None,
-    form: Annotated[str, option("--format", "FORM", FORM_HELP, BOXES, names=FORMS, callback=one_of(*FORMS))] = "coco",
+    write: Annotated[Path | None, option("--write", "PATH", WRITE_HELP)] = None,
+    form: Annotated[str | None, option("--format", "FORM", FORM_HELP, names=FORMS, callback=one_of(*FORMS))] = None,
     as_json: Annotated[bool, option("--json", None, "Print one JSON object a line.")] = False,
 ) -> None:
-    """Say what is on images: the answer for each file, as they come. Boxes can be drawn and written, too."""
-    from foveal.api import predict
+    """Say what is on images: the answer for each file, as they come; write the answers, and draw boxes, too."""
     from foveal.cli import show_answers
     from foveal.cli.terminal import err, json_object
+    from foveal.readers.paths import image_files
 
     answered, failed, stopped = 0, 0, False
     try:
         with show_answers.predicting() as progress:
             with uncollected():
-                options = {"device": device or "auto", "progress": progress}
-                if draw or write:
-                    from foveal.api.drawing import Places, predict_and_keep
-
-                    answers = predict_and_keep(run, images, Places(draw, write, form), **options)
-                else:
-                    answers = predict(run, images, **options)
+                files = image_files(images)
+                listed = len(files) <= show_answers.FILES_COUNTED
+                answers = _answers(run, files, draw, write, form, device=device or "auto", progress=progress)
             with closing(answers):
                 for answer in answers:
                     answered += answer.prediction is not None
                     failed += answer.prediction is None
-                    json_object(answer.as_dict()) if as_json else show_answers.answer(answer)
+                    json_object(answer.as_dict()) if as_json else show_answers.answer(answer, listed)
     except KeyboardInterrupt:
         stopped = True
     show_answers.answered(answered, failed, stopped=stopped)
@@ -334,20 +338,41 @@ def predict(
         raise typer.Exit(INTERRUPTED if stopped else 1)
 
 
+def _answers(
+    run: Path, files: list[str], draw: Path | None, write: Path | None, form: str | None, **options: Any
+) -> Any:
+    """The answers of `predict`, drawn and written on the way where that is asked for."""
+    from foveal.api import predict
+    from foveal.api.tabling import check_table, tabled
+
+    form = form or ("csv" if write and write.suffix.casefold() == ".csv" else "coco")
+    table = write if form == "csv" else None
+    if table:
+        check_table(table)
+    if draw or (write and not table):
+        from foveal.api.drawing import Places, predict_and_keep
+
+        answers = predict_and_keep(run, files, Places(draw, None if table else write, form), **options)
+    else:
+        answers = predict(run, files, **options)
+    return tabled(answers, table) if table else answers
+
+
 @app.command(
     epilog=examples(
         "foveal describe cookbook --input 32x32x3",
         "foveal describe '32c5-mp2-64c5-mp2-128n' --input 28x28x1",
         "foveal describe detector --input 320x416x3 --outputs 3",
+        "foveal describe runs/photos-1",
     )
 )
 def describe(
     net: Annotated[
         str,
-        typer.Argument(metavar="NET", help=f"A line, or {', '.join(NETS)}.", autocompletion=completed(*NETS)),
+        typer.Argument(metavar="NET", help=DESCRIBED_HELP, autocompletion=completed(*NETS)),
     ] = "cookbook",
-    size: Annotated[str, option("--input", "HxWxC", "Height, width, channels.")] = "32x32x3",
-    outputs: Annotated[int, option("--outputs", None, OUTPUTS_HELP, min=1)] = 10,
+    size: Annotated[str | None, option("--input", "HxWxC", "Height, width, channels; 32x32x3 unless said.")] = None,
+    outputs: Annotated[int | None, option("--outputs", None, OUTPUTS_HELP, min=1)] = None,
     task: TASK = "auto",
     as_json: JSON = False,
 ) -> None:
@@ -355,7 +380,7 @@ def describe(
     from foveal.api import describe
     from foveal.cli import show
 
-    description = describe(net, size=_size(size), outputs=outputs, task=task)
+    description = describe(net, size=_size(size) if size else None, outputs=outputs, task=task)
     show.json_object(description.as_dict()) if as_json else show.description(description)
 
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from foveal.cli.completing import labelled
 from foveal.cli.loading import uncollected
 from foveal.cli.options import DEVICE, RUN, completed, examples
+from foveal.phrasing import counted
 
 __all__ = ["EXPLAIN", "explain"]
 
@@ -31,7 +33,12 @@ def explain(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Explain this label or value, instead of the network's answer.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Explain this label or value, instead of the network's answer.",
+            autocompletion=labelled(),
+        ),
     ] = None,
     box: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Explain the box of that number, the surest is 1.")
@@ -91,7 +98,7 @@ def explain(
                     pages += one.error is None
                     show.json_object(one.as_dict()) if as_json else show.explanation(one)
         except KeyboardInterrupt:
-            show.err.print(f"stopped: {pages:,} page{'' if pages == 1 else 's'} written")
+            show.err.print(f"stopped: {counted(pages, 'page')} written")
             raise typer.Exit(INTERRUPTED) from None
     if wrong:
         raise typer.Exit(1)

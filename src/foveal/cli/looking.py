@@ -1,5 +1,6 @@
 """The command that looks at images before anything is trained on them."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from foveal.cli.options import (
     option,
     reading_of,
 )
+from foveal.phrasing import counted
 
 __all__ = ["LOOK", "look"]
 
@@ -79,9 +81,12 @@ def look(
 
     if minutes is not None and not suspects:
         raise typer.BadParameter("are for --suspects, which is not asked for", param_hint="--minutes")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise typer.BadParameter(f"expected more than 0 minutes, found {minutes:g}", param_hint="--minutes")
     columns = target, path_column, split_column, group_column, target_pattern
     reading = reading_of(*columns, group_pattern, group_level)
-    with show.working(f"looking at {source}") as progress:
+    go_on = "Nothing was written, and the images are as they were. The same command starts anew."
+    with show.stopped_with(go_on), show.working(f"looking at {source}") as progress:
         dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
         if augment:
             contact_sheet(dataset, augment, recipe=recipe, **changes_of(settings))
@@ -97,7 +102,7 @@ def look(
     if fix:
         rows = write_proposal(dataset, fix)
         how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
-        show.wrote(fix, f"{rows:,} proposals; {how}")
+        show.wrote(fix, f"{counted(rows, 'proposal')}; {how}")
         if judged and judged.findings:
             show.err.print(f"none is about a suspect: a row of {fix} decides about a whole image", soft_wrap=True)
     note = ""

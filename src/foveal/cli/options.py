@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foveal.cli.completing import labelled
+
 if TYPE_CHECKING:
     from foveal.types import Reading
 
@@ -52,7 +54,14 @@ def completed(*names: str) -> Callable[[str], list[str]]:
 
 
 def option(
-    flag: str, metavar: str | None, text: str, panel: str | None = None, *, names: Sequence[str] = (), **more: Any
+    flag: str,
+    metavar: str | None,
+    text: str,
+    panel: str | None = None,
+    *,
+    names: Sequence[str] = (),
+    complete: Callable[..., list[str]] | None = None,
+    **more: Any,
 ) -> Any:
     """An option as all of them are declared.
 
@@ -60,17 +69,18 @@ def option(
         text: its help.
         panel: the part of the help that it stands in.
         names: what Tab completes.
+        complete: or a function that finds it.
         more: as `typer.Option` takes it.
     """
-    completion = completed(*names) if names else None
+    completion = completed(*names) if names else complete
     return typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, autocompletion=completion, **more)
 
 
-def one_of(*names: str) -> Callable[[str], str]:
+def one_of(*names: str) -> Callable[[str | None], str | None]:
     """What an option's `callback` is where no other word has a meaning."""
 
-    def checked(value: str) -> str:
-        if value not in names:
+    def checked(value: str | None) -> str | None:
+        if value is not None and value not in names:
             raise typer.BadParameter(f"expected {', '.join(names[:-1])} or {names[-1]}, found {value!r}")
         return value
 
@@ -167,7 +177,10 @@ AT_HELP = (
     "be repeated where several labels may be true, and none takes it away."
 )
 AIMS = ("sensitivity=", "specificity=", "precision=", "none")
-AT = Annotated[list[str] | None, option("--at", "AIM", AT_HELP, DECIDING, names=AIMS)]
+AT = Annotated[
+    list[str] | None,
+    option("--at", "AIM", AT_HELP, DECIDING, complete=labelled(*(f":{aim}" for aim in AIMS[:-1]), before=AIMS)),
+]
 COVERAGE_HELP = "Answer this share of the images, those that the network is surest of; mark the others as abstained."
 COVERAGE = Annotated[float | None, option("--coverage", "F", COVERAGE_HELP, DECIDING)]
 RISK_HELP = "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained."
@@ -177,7 +190,11 @@ COST_HELP = (
     "LABEL:missed=10, LABEL:false=2, and abstain=0.3 for no answer; may be repeated. The answer is the one that is "
     "expected to cost least; none takes it away."
 )
-COST = Annotated[list[str] | None, option("--cost", "COST", COST_HELP, DECIDING, names=("abstain=", "none"))]
+COST_ENDINGS = (":", ":missed=", ":false=")
+COST = Annotated[
+    list[str] | None,
+    option("--cost", "COST", COST_HELP, DECIDING, complete=labelled(*COST_ENDINGS, before=("abstain=", "none"))),
+]
 
 
 def reading_of(

@@ -13,6 +13,7 @@ from foveal.cli import show
 from foveal.cli.loading import uncollected
 from foveal.cli.show_training import training
 from foveal.events import Event
+from foveal.phrasing import counted
 from foveal.report import named, number
 from foveal.run import Run
 from foveal.series import Series
@@ -142,7 +143,7 @@ def _changed(found: "Comparison") -> None:
     worse = [image for image in networks.changed if image.second_wrong > image.first_wrong]
     better = [image for image in networks.changed if image.second_wrong < image.first_wrong][::-1]
     out.print()
-    out.print(f"{networks.to_wrong:,} images right → wrong, {networks.to_right:,} wrong → right")
+    out.print(f"{counted(networks.to_wrong, 'image')} right → wrong, {networks.to_right:,} wrong → right")
     for title, images in (("worse in the second", worse), ("better in the second", better)):
         if not images:
             continue
@@ -184,8 +185,8 @@ def learning_curve(found: "LearningCurve") -> None:
     out.print(table)
     law = f"error = {found.law['a']:.4g}·(n / {found.images:,})^-{found.law['b']:.3g} + {found.law['c']:.4g}"
     out.print(
-        f"measured on {found.held_out:,} images held out (validation), that nothing was learned from or chosen on; "
-        f"{law}; intervals hold {found.level:.0%} of trainings",
+        f"measured on {counted(found.held_out, 'image')} held out (validation), that nothing was learned from or "
+        f"chosen on; {law}; intervals hold {found.level:.0%} of trainings",
         style="dim",
     )
     if len(found.labels) > 1 and found.label_score:

@@ -7,6 +7,7 @@ import typer
 
 from foveal.cli.loading import uncollected
 from foveal.cli.options import JSON, RUN, completed, examples
+from foveal.phrasing import counted
 
 if TYPE_CHECKING:
     from foveal.bundle import Bundle
@@ -58,7 +59,8 @@ def export(
         raise typer.BadParameter(f"expected one of {', '.join(CHOICES)}; found {to!r}", param_hint="--to")
     if to == "docker" and (whole or accept):
         raise typer.BadParameter("docker takes neither --whole nor --accept", param_hint="--to")
-    with uncollected(), show.working(f"exporting {run}") as progress:
+    go_on = "No bundle was written, and the run is as it was. The same command starts anew."
+    with show.stopped_with(go_on), uncollected(), show.working(f"exporting {run}") as progress:
         if to == "docker":
             bundle = container(run, out=out, progress=progress)
         else:
@@ -93,10 +95,10 @@ def told(bundle: "Bundle") -> None:
         show.out.print("There was no image to compare it with the trained network on.")
     else:
         allowed = "" if found.allowed is None else f" (allowed: {found.allowed:g})"
-        ties = f"; {found.ties:,} ties aside" if found.ties else ""
+        ties = f"; {counted(found.ties, 'tie')} aside" if found.ties else ""
         show.out.print(
-            f"On {found.images:,} test images: largest difference {found.difference:.2g}{allowed}, "
-            f"{found.changed:,} answers changed{ties}",
+            f"On {counted(found.images, 'test image')}: largest difference {found.difference:.2g}{allowed}, "
+            f"{counted(found.changed, 'answer')} changed{ties}",
             soft_wrap=True,
         )
     for name, score in found.scores.items():
@@ -109,7 +111,7 @@ def told(bundle: "Bundle") -> None:
     if found.whole:
         show.out.print(
             f"whole.onnx, which resizes by itself, on {found.whole['images']:,.0f} of them: largest difference "
-            f"{found.whole['difference']:.2g}, {found.whole['changed']:,.0f} answers changed",
+            f"{found.whole['difference']:.2g}, {counted(round(found.whole['changed']), 'answer')} changed",
             soft_wrap=True,
         )
     if found.torch_seconds and found.export_seconds and found.torch_latency and found.export_latency:

@@ -1,15 +1,17 @@
 """What a person sees: tables and bars for a terminal, JSON for a program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from foveal.cli.terminal import err, json_object, out, printable
+from foveal.cli.terminal import Murmur, err, json_object, out, printable
+from foveal.phrasing import amount, counted, listed
 from foveal.report import (
     Report,
     columns_of,
@@ -34,11 +36,14 @@ __all__ = [
     "page",
     "plan",
     "scores",
+    "stopped_with",
     "working",
     "wrote",
 ]
 
+INTERRUPTED = 130
 FILES_SHOWN = 3
+MANY_NUMBERS = 12  # labels; the ten digits are no amounts
 BAR = 20  # characters
 
 # A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
@@ -49,14 +54,16 @@ UNLIMITED = 10_000  # characters in a line
 @contextmanager
 def working(message: str) -> Iterator[Progress | None]:
     """A spinner on a terminal, with what is told to the yielded `progress`, and a bar where it is known of how much;
-    nothing otherwise."""
+    otherwise a plain line, and what is told every 20 seconds."""
     if not err.is_terminal:
-        yield None
+        murmur = Murmur()
+        murmur(message)
+        yield lambda what, done, total: murmur(f"{message}: {what} {_so_far(done, total)}")
         return
     with err.status(escape(message)) as status:
 
         def progress(what: str, done: int, total: int) -> None:
-            told = f"{escape(message)}: {what} {done:,}" + (f" of {total:,}" if total else "")
+            told = f"{escape(message)}: {what} {_so_far(done, total)}"
             line = Table.grid(padding=(0, 1))
             line.add_column(no_wrap=True)
             line.add_row(told, *([ProgressBar(total, done, width=BAR)] if total else []))
@@ -65,14 +72,30 @@ def working(message: str) -> Iterator[Progress | None]:
         yield progress
 
 
+def _so_far(done: int, total: int) -> str:
+    return f"{done:,}" + (f" of {total:,}" if total else "")
+
+
+@contextmanager
+def stopped_with(told: str) -> Iterator[None]:
+    """What Ctrl-C inside leaves behind and how to go on, in words, before the command ends with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(f"Stopped. {escape(told)}", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     """The table of `look`."""
     sizes = facts["sizes"]
     spread = " – ".join(dict.fromkeys("×".join(map(str, sizes[key])) for key in ("smallest", "median", "largest")))
     modes = ", ".join(f"{name} {count:,}" for name, count in facts["modes"].items())
-    told = f"{len(facts['labels'])} labels" if facts["labels"] else f"values: {', '.join(facts.get('values', {}))}"
+    told = (
+        counted(len(facts["labels"]), "label") if facts["labels"] else f"values: {', '.join(facts.get('values', {}))}"
+    )
     out.print(
-        f"[bold]{escape(facts['source'])}[/]: {facts['images']:,} images, {escape(told)}\n"
+        f"[bold]{escape(facts['source'])}[/]: {counted(facts['images'], 'image')}, {escape(told)}\n"
         f"height×width {spread} · {modes}",
         soft_wrap=True,
     )
@@ -82,6 +105,9 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     elif len(dataset.given) < len(SPLITS):
         text = "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together"
         out.print(text, style="dim", soft_wrap=True)
+    if len(numeric := [name for name in dataset.labels if name.isdecimal()]) == len(dataset.labels) >= MANY_NUMBERS:
+        text = f"all {len(numeric)} labels are numbers: if they are amounts, such as ages, learn them as values:"
+        out.print(f"[yellow]note:[/] {text} --task regression", soft_wrap=True)
     for finding in dataset.findings:
         _finding(finding)
 
@@ -113,7 +139,7 @@ def _values(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
     for kind in kinds:
         table.add_column(kind, justify="right")
     for name, row in facts.get("values", {}).items():
-        table.add_row(escape(name), *(f"{row[kind]:,.6g}" for kind in kinds))
+        table.add_row(escape(name), *(amount(row[kind]) for kind in kinds))
     counts = [f"{name} {len(dataset.rows(split)):,}" for name, split in zip(_splits(dataset, note), SPLITS)]
     table.caption, table.caption_justify = ", ".join(counts), "left"
     return table
@@ -151,20 +177,15 @@ def plan(plan: "Plan") -> None:
 
 def scores(report: Report) -> None:
     """The tables of `evaluate`."""
-    table = Table("", *map(named, report.headline), box=None, header_style="bold", pad_edge=False)
-    for name, row in {"this network": report.scores, **report.baselines}.items():
-        cells = [_score(row[score], score) if score in row else "" for score in report.headline]
-        table.add_row(named(name), *cells, style="bold" if name == "this network" else "")
-    out.print(table)
+    out.print(_fitting(lambda form: _beside(report, form))[1])
     out.print()
     if not report.headline:
         out.print("nothing could be measured: no test image has any of the labels", style="yellow")
         return
     first = report.scores[report.headline[0]]
-    told = f"on {first.n:,} test images, looked at {report.looks}×; intervals at {first.level:.0%}"
+    told = f"on {counted(first.n, 'test image')}, looked at {report.looks:,}×; intervals at {first.level:.0%}"
     if report.groups:
         told += f", of {counted_groups(report.groups)}"
-    wide = out.options.update_width(UNLIMITED)
     if apart := report.without_twins:
         shown = [
             f"{named(name)} {_score(apart.scores[name], name)}" for name in report.headline if name in apart.scores
@@ -176,13 +197,30 @@ def scores(report: Report) -> None:
     for text in report.random_split.words if report.random_split else []:
         out.print(escape(text), soft_wrap=True)
         out.print()
-    forms = {form: _rows(report, form) for form in (ONE_LINE, TWO_LINES, BARE)}
-    form = next((form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width), BARE)
-    out.print(forms[form])
+    form, rows = _fitting(lambda form: _rows(report, form))
+    out.print(rows)
     out.print(f"{told}{', those of the labels in the report' if form == BARE else ''}", style="dim")
     if looked := words_on_looks(report):
-        out.print(looked, style="dim")
+        out.print(looked, style="dim", soft_wrap=True)
     _decisions(report)
+
+
+def _fitting(table: Callable[[str], Table]) -> tuple[str, Table]:
+    """The first form in which a table of scores fits the terminal, and the table in it."""
+    wide = out.options.update_width(UNLIMITED)
+    forms = {form: table(form) for form in (ONE_LINE, TWO_LINES, BARE)}
+    fitting = (form for form, rows in forms.items() if out.measure(rows, options=wide).maximum <= out.width)
+    form = next(fitting, BARE)
+    return form, forms[form]
+
+
+def _beside(report: Report, form: str) -> Table:
+    """The network's scores, and below them those of the baselines."""
+    table = Table("", *map(named, report.headline), box=None, header_style="bold", pad_edge=False)
+    for name, row in {"this network": report.scores, **report.baselines}.items():
+        cells = [_score(row[score], score, form) if score in row else "" for score in report.headline]
+        table.add_row(named(name), *cells, style="bold" if name == "this network" else "")
+    return table
 
 
 def _decisions(report: Report) -> None:
@@ -198,7 +236,9 @@ def _rows(report: Report, form: str) -> Table:
     columns, counts = columns_of(report.per_label.values()), counts_of(report.per_label.values())
     if report.points and len(report.per_label) == 1:
         columns = [name for name in columns if name not in report.headline]
-    table = Table("", *map(named, columns), *map(named, counts), box=None, header_style="bold", pad_edge=False)
+    table = Table("", *map(named, columns), box=None, header_style="bold", pad_edge=False)
+    for name in counts:
+        table.add_column(named(name), justify="right")
     for name, row in report.per_label.items():
         cells = [_score(row[key], key, form) if key in row else "–" for key in columns]
         table.add_row(escape(name), *cells, *(f"{row.get(key, 0):,}" for key in counts))
@@ -219,7 +259,7 @@ def before_after(found: "BeforeAfter", headline: Sequence[str]) -> None:
         table.add_row(f"{escape(label)}, {named(shown)}", *cells)
     out.print()
     out.print(table)
-    out.print(f"on the {found.images:,} test images of what the old network knew", style="dim")
+    out.print(f"on the {counted(found.images, 'test image')} of what the old network knew", style="dim")
 
 
 def wrote(file: Path, what: str = "") -> None:
@@ -242,9 +282,17 @@ def explanation(found: Any) -> None:
     if found.maps:
         out.print(f"  maps for {escape(printable(str(found.maps[0].attribution.chosen)))}:", soft_wrap=True)
     for one in found.maps:
-        color, told = ("green", "") if one.passed else ("yellow", f": {escape(printable(one.sentence))}")
+        color, told = ("green", "") if one.passed else ("yellow", f": {_failed(one)}")
         out.print(f"  {one.attribution.method:<22}[{color}]{one.badge}[/]{told}", soft_wrap=True)
     out.print(f"  page: [bold]{escape(str(found.page))}[/]", soft_wrap=True)
+
+
+def _failed(one: Any) -> str:
+    """Which tests a map failed, in a word each; the page has the numbers."""
+    names = [check.name for check in one.checks if not check.passed]
+    if not names:
+        return escape(printable(one.reason))
+    return f"it failed {'the test' if len(names) == 1 else 'the tests'} of {listed(names)}"
 
 
 def inside_network(page: Path) -> None:
@@ -278,7 +326,7 @@ def _score(score: Any, name: str, form: str = ONE_LINE) -> str:
 
 def _finding(finding: Finding) -> None:
     shown = ", ".join(finding.files[:FILES_SHOWN])
-    more = f" and {len(finding.files) - FILES_SHOWN} more" if len(finding.files) > FILES_SHOWN else ""
+    more = f" and {len(finding.files) - FILES_SHOWN:,} more" if len(finding.files) > FILES_SHOWN else ""
     files = f"\n    {escape(printable(shown))}{more}" if shown else ""
     out.print(
         f"[yellow]{finding.kind}[/]: {escape(printable(finding.message))}{files}\n    {escape(finding.remedy)}",

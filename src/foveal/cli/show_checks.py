@@ -11,6 +11,7 @@ from foveal.api import LabelCheck
 from foveal.cli.show import out, printable
 from foveal.measure.shortcuts import VIEWS, Shortcuts
 from foveal.measured import Score
+from foveal.phrasing import counted
 from foveal.types import Finding
 
 __all__ = ["show_checks", "with_checks"]
@@ -61,7 +62,7 @@ def _shortcuts(found: Shortcuts, findings: tuple[Finding, ...]) -> None:
     table.add_row("whole", _score(found.whole), *_best(found, "whole"), whole, style="dim")
     out.print()
     out.print(table)
-    out.print(f"regression, cross-validated on {found.images:,} images", style="dim")
+    out.print(f"regression, cross-validated on {counted(found.images, 'image')}", style="dim")
     for finding in findings:
         out.print(f"[yellow]{finding.kind}[/]: {escape(finding.message)}\n    {escape(finding.remedy)}", soft_wrap=True)
 
@@ -78,9 +79,10 @@ def _suspects(judged: LabelCheck) -> None:
     out.print()
     for note in judged.notes:
         out.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    told = f"{len(judged.findings):,} suspects among {judged.targets:,} {judged.what} of {judged.images:,} images"
+    among = f"{judged.targets:,} {judged.what} of {counted(judged.images, 'image')}"
+    told = f"{counted(len(judged.findings), 'suspect')} among {among}"
     if judged.wrong is not None:
-        told += f"; about {judged.wrong:,.0f} are wrong, by estimate"
+        told += f"; about {judged.wrong:,.0f} {'is' if round(judged.wrong) == 1 else 'are'} wrong, by estimate"
     out.print(f"[bold]{told}[/]", soft_wrap=True)
     how = f"{escape(judged.net)}, {judged.measured} {_score(judged.score)} on images it did not see"
     out.print(f"judged by {how}, {judged.seconds:.0f} s", style="dim", soft_wrap=True)

@@ -12,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from foveal.cli.show import err
+from foveal.cli.terminal import Murmur
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
+from foveal.phrasing import counted
 from foveal.report import number
 from foveal.run import Run
 
@@ -31,7 +33,7 @@ def training(events: Iterator[Event], go_on: str = "") -> Path | None:
     started = next(events)
     assert isinstance(started, Started)
     _introduce(started)
-    stop = False
+    stop, murmur = False, Murmur()
 
     def ask_to_stop(kind: int, frame: object) -> None:
         nonlocal stop
@@ -49,6 +51,8 @@ def training(events: Iterator[Event], go_on: str = "") -> Path | None:
                     events.close()  # pyright: ignore[reportAttributeAccessIssue]
                     break
                 _progress(event, bar, task, started)
+                if isinstance(event, Probing) and bar.disable:
+                    murmur(f"fitting the output layer: features of {event.done:,} of {event.total:,} images")
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
@@ -83,11 +87,10 @@ def following(events: Iterator[Event]) -> bool:
 
 def _introduce(started: Started) -> None:
     recipe = Run(started.run).recipe
-    err.print(
-        f"[bold]{escape(str(started.run))}[/]: {started.images:,} images, {started.parameters:,} parameters, "
-        f"{recipe.epochs:g} epochs of {started.steps:,} steps, {started.precision} on {escape(started.device)}",
-        soft_wrap=True,
-    )
+    sizes = f"{counted(started.images, 'image')}, {counted(started.parameters, 'parameter')}"
+    length = f"{counted(recipe.epochs, 'epoch')} of {counted(started.steps, 'step')}"
+    where = f"{started.precision} on {escape(started.device)}"
+    err.print(f"[bold]{escape(str(started.run))}[/]: {sizes}, {length}, {where}", soft_wrap=True)
     size = "×".join(map(str, (recipe.input.height, recipe.input.width, recipe.input.channels)))
     err.print(f"input {size} ({recipe.input.resize} where the size differs), net {escape(recipe.net)}", soft_wrap=True)
     for note in started.notes:
@@ -129,5 +132,7 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
             parts += [" ".join([split, *told])] if told else []
         parts.append(f"{event.row['seconds']:.0f} s{' *' if event.best else ''}")
         err.print(" · ".join(parts), soft_wrap=True)
+    elif isinstance(event, Finished) and event.reason == "done" and event.epochs < started.epochs:
+        err.print(f"ended with epoch {event.epochs} of {started.epochs}: the minutes for training were over")
     elif isinstance(event, Finished) and event.reason == "patience":
         err.print(f"stopped early: no better epoch on validation since {event.kept}")

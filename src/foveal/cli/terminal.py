@@ -1,15 +1,32 @@
 """The two streams, and how a program is told."""
 
 import json
+import math
 import sys
+import time
 from typing import Any
 
 from rich.console import Console
 
-__all__ = ["err", "json_object", "out", "printable"]
+__all__ = ["Murmur", "err", "json_object", "out", "printable"]
+
+QUIET = 20.0  # seconds
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
+
+
+class Murmur:
+    """Signs of life where no bar can move, as in a pipe or a log: a line at once, then one now and then."""
+
+    def __init__(self) -> None:
+        self.said = -math.inf
+
+    def __call__(self, text: str) -> None:
+        """Say it on stderr, unless something was said less than `QUIET` seconds ago."""
+        if time.monotonic() - self.said >= QUIET:
+            self.said = time.monotonic()
+            err.print(text, markup=False, soft_wrap=True)
 
 
 def json_object(value: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from foveal.data.seen import Seen
 from foveal.errors import SourceError
+from foveal.phrasing import counted
 from foveal.types import SPLITS, Entry, Finding, Source, SplitName
 
 __all__ = [
@@ -103,7 +104,9 @@ def wrong_targets(entries: Iterable[Entry], reasons: Mapping[str, str]) -> list[
     ]
     if len(told) > SHOWN:
         files = tuple(file for part, _ in told for file in part)
-        more = f"{len(files):,} targets that cannot be read: " + " / ".join(text for _, text in told[:3]) + " / …"
+        more = (
+            f"{counted(len(files), 'target')} that cannot be read: " + " / ".join(text for _, text in told[:3]) + " / …"
+        )
         told = [(files, more)]
     return [Finding("wrong-target", files, text, remedy) for files, text in told]
 

@@ -29,6 +29,7 @@ from foveal.engine.pace import Pace
 from foveal.engine.speed import Speed, measure_speed
 from foveal.engine.steps import TrainingSet
 from foveal.errors import RecipeError
+from foveal.phrasing import counted
 from foveal.recipe import InputContract, Recipe
 from foveal.run import CUSTOM_NET
 from foveal.task import Task
@@ -297,10 +298,10 @@ class Planner:
         )
 
     def _passes(self, recipe: Recipe, rate: float) -> tuple[str, ...]:
-        probe = f"the output layer fitted to the features of {self.images:,} images"
+        probe = f"the output layer fitted to the features of {counted(self.images, 'image')}"
         if not recipe.epochs:
             return (f"{probe}; the minutes are too few to tune the backbone",)
-        passes = f"{recipe.epochs:g} epochs of {self.images:,} images at {rate:,.0f} images/s"
+        passes = f"{counted(recipe.epochs, 'epoch')} of {counted(self.images, 'image')} at {rate:,.0f} images/s"
         if float(recipe.epochs) >= round(self._most(recipe), 3):
             passes += "; more would hardly help, so the time is not used up"
         steps = f"{recipe.optimizer} from a rate of {recipe.learning_rate:g}, {recipe.schedule} over all steps"

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from foveal.errors import NetError
-from foveal.explain.support import Linearised, positive_copy, positive_image
-from foveal.explain.target import Target, device_of, find_target, reach
+from foveal.explain.support import positive_pass
+from foveal.explain.target import BODY, Target, device_of, find_target, reach
 from foveal.measure.intervals import ERROR, LEVEL, interval, resampled
 from foveal.measured import Score
 from foveal.nets.backbone import Backbone
@@ -320,9 +320,7 @@ def _blurred_back(mask: np.ndarray, layer: BlurPool, size: tuple[int, int]) -> n
 def _by_gradient(
     network: Network, target: Target, shape: tuple[int, int, int], units: Sequence[tuple[int | None, int | None]]
 ) -> list[ReceptiveField]:
-    twin, image = positive_copy(network.body), positive_image(shape)
-    with Linearised():
-        (output,) = reach(twin, target.within(twin), image)
+    image, (output,) = positive_pass(network.body, target.path.removeprefix(BODY), shape)
     found, fields = tuple(output.shape), []
     maps = output.reshape(len(output), *_map(found))
     for row, column in units:

@@ -10,6 +10,7 @@ from foveal.explain.activity import LayerActivity
 from foveal.explain.drawing import ACCENT, GRAY, WIDTH, bare, colours, style
 from foveal.explain.spread import DropoutSpread
 from foveal.explain.watching import Filters, LayerAtWork
+from foveal.phrasing import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,11 +116,11 @@ def draw_spread(spread: DropoutSpread, names: Sequence[str] = ()) -> "Figure":
 
 
 def _told(layer: LayerActivity) -> str:
-    counted = f"{layer.images:,} images, {len(layer.mean):,} units"
+    told = f"{counted(layer.images, 'image')}, {counted(len(layer.mean), 'unit')}"
     for name, units in (("dead", layer.dead), ("saturated", layer.saturated)):
         if units is not None:
-            counted += f", {len(units):,} {name}"
-    return counted + (f", {layer.not_finite:,} values not finite" if layer.not_finite else "")
+            told += f", {len(units):,} {name}"
+    return told + (f", {layer.not_finite:,} values not finite" if layer.not_finite else "")
 
 
 def _title(name: str, drawn: int, all_of_them: int, what: str, scale: str) -> str:

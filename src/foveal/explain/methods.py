@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from foveal.chosen import Chosen
 from foveal.errors import NetError
 from foveal.explain.passes import at_once, outputs_of, scalar_of, without_details
+from foveal.explain.places import short
 from foveal.nets.layers import Network
 
 __all__ = ["METHODS", "Method", "grad_cam", "integrated_gradients", "occlusion", "spatial_layers"]
@@ -109,7 +110,9 @@ def grad_cam(network: Network, images: Tensor, layer: str | None = None) -> Meth
         assert isinstance(found, Tensor)
         return F.interpolate(found.detach(), images.shape[2:], mode="bilinear")[:, 0]
 
-    return Method("grad-cam", False, at_layer, layer=name, how=f"the {height}×{width} map of {name}, interpolated")
+    return Method(
+        "grad-cam", False, at_layer, layer=name, how=f"the {height}×{width} map of {short(name)}, interpolated"
+    )
 
 
 def _maps_times_gradient(network: Network, images: Tensor, chosen: Chosen, direction: int) -> Tensor:

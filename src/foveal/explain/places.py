@@ -1,5 +1,6 @@
 """Where a number of a network comes from: every layer that works, with its path, its token and a plain name."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from foveal.nets.layers import BuiltStep, Network
 from foveal.nets.parts import Blur, Normalize, PixelMean, ResidualBlock, Whitening
 from foveal.nets.windows import Shape, times
 
-__all__ = ["CONVOLUTIONS", "Place", "Tokens", "activation_of", "find", "kind_of", "words_of"]
+__all__ = ["CONVOLUTIONS", "Place", "Tokens", "activation_of", "find", "kind_of", "short", "words_of"]
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
@@ -47,6 +48,7 @@ ACTIVATIONS = {
     "Hardswish": "hard swish",
     "HardSwish": "hard swish",
 }
+BEFORE = re.compile(r"^body\.(\d+\.net\.)?(?=.)")
 GLOBAL_MEANS = ("FastAdaptiveAvgPool", "FastAdaptiveAvgPool2d")  # timm's
 
 
@@ -124,6 +126,11 @@ def find(places: Sequence[Place], layer: str | Place) -> Place:
     raise NetError(f"The network has no layer {wanted!r}.", remedy=f"Its layers are {shown}.")
 
 
+def short(path: str) -> str:
+    """A path as a reader needs it: without what all modules of the body, or all of a backbone, begin with."""
+    return BEFORE.sub("", path)
+
+
 def activation_of(module: nn.Module) -> str:
     """The name of an activation, also of one that a batch norm of timm holds; empty where it is none."""
     if isinstance(module, NORMS):
@@ -150,9 +157,10 @@ def words_of(module: nn.Module, leaf: bool) -> str:
     """What a module does, with its sizes."""
     kind = kind_of(module, leaf)
     if isinstance(module, nn.Conv2d):
-        groups = "" if module.groups == 1 else f", {module.groups} groups"
-        window = times(_pair(module.kernel_size))
-        return f"{kind} {window}, {module.out_channels} filters{groups}{_steps(module, (1, 1))}"
+        depthwise = 1 < module.groups == module.in_channels
+        groups = "" if module.groups == 1 or depthwise else f", {module.groups} groups"
+        words = f"{'depthwise ' if depthwise else ''}{kind} {times(_pair(module.kernel_size))}"
+        return f"{words}, {module.out_channels} filters{groups}{_steps(module, (1, 1))}"
     if isinstance(module, Whitening):
         stride = "" if module.stride == 1 else f", stride {module.stride}"
         return f"{kind} {times((module.kernel, module.kernel))}, {len(module.weight)} filters{stride}"
@@ -169,7 +177,7 @@ def words_of(module: nn.Module, leaf: bool) -> str:
         return f"global {kind}"
     if isinstance(module, nn.Dropout):
         return f"{kind} of {module.p:g}"
-    return f"own step of {type(module).__name__}" if kind == "own step" else kind
+    return f"what {type(module).__name__} does itself, such as its sum" if kind == "own step" else kind
 
 
 def _steps(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, usual: tuple[int, int]) -> str:

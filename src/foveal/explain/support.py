@@ -4,11 +4,15 @@ The gradient of a number with respect to the image is zero where the image has n
 off, another number won the max pool, or two paths cancel. So a copy of the network is taken in which none of this can
 happen: weights are positive and random, activations pass everything on, averages stand in the place of maxima, and a
 normalisation becomes a sum over what it normalises. The gradient is then a sum of positive products, one for each way
-from the pixel to the number. In fp64, where 0 stays 0 and a product of some hundred shares stays above it.
+from the pixel to the number. After each layer with weights, in either direction, numbers keep their sign and mantissa
+alone: so none of them becomes 0 or too large after any number of layers, in fp32 either, which has ten times the speed
+of fp64 here.
 """
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,9 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from foveal.explain.target import channels_second, reach
 from foveal.nets.parts import Whitening
 
-__all__ = ["Linearised", "positive_copy", "positive_image"]
+__all__ = ["Linearised", "positive_copy", "positive_image", "positive_pass"]
 
 PASSED_ON = {
     *("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu", "celu_"),
@@ -29,6 +34,25 @@ PASSED_ON = {
     *("clamp", "clamp_", "clip", "abs", "exp", "sqrt", "rsqrt", "square"),
 }
 """Functions of each number alone: any of them could have a slope of 0 somewhere."""
+
+
+MIXING = {
+    *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    *("linear", "matmul", "__matmul__", "bmm", "einsum"),
+}
+"""Functions that sum over many numbers with weights."""
+
+
+class _Mantissa(torch.autograd.Function):
+    """Each number as its mantissa, ±0.5 to ±1, or 0; of gradients likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.frexp(x).mantissa
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return torch.frexp(gradients[0]).mantissa
 
 
 class Linearised(TorchFunctionMode):
@@ -42,7 +66,8 @@ class Linearised(TorchFunctionMode):
             return args[0] if args else named["input"]
         if name in REPLACED:
             return REPLACED[name](func, *args, **named)
-        return func(*args, **named)
+        found = func(*args, **named)
+        return _Mantissa.apply(found) if name in MIXING else found
 
 
 _COPIES: "WeakKeyDictionary[nn.Module, nn.Module]" = WeakKeyDictionary()
@@ -56,22 +81,74 @@ def positive_copy(module: nn.Module) -> nn.Module:
 
 
 def made_positive(module: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy of the module on the CPU, in evaluation mode and fp64; every parameter is positive and random: where it
+    """A copy of the module on the CPU, in evaluation mode and fp32; every parameter is positive and random: where it
     has two dimensions or more, around 1 / fan-in, otherwise around 1. Buffers stay as they are, a whitening's filters
     apart."""
     generator = torch.Generator().manual_seed(seed)
-    twin = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
+    twin = copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
     learned = [*twin.parameters(), *(part.weight for part in twin.modules() if isinstance(part, Whitening))]
     for weight in learned:
         fan_in = weight[0].numel() if weight.ndim > 1 else 1
-        weight.copy_((0.5 + torch.rand(weight.shape, generator=generator, dtype=torch.double)) / fan_in)
+        weight.copy_((0.5 + torch.rand(weight.shape, generator=generator)) / fan_in)
     return twin
 
 
 def positive_image(shape: tuple[int, int, int], seed: int = 0) -> Tensor:
     """(1, C, H, W) of random numbers from 0.5 to 1.5, with its gradient wanted."""
     generator = torch.Generator().manual_seed(seed)
-    return (0.5 + torch.rand(1, *shape, generator=generator, dtype=torch.double)).requires_grad_()
+    return (0.5 + torch.rand(1, *shape, generator=generator)).requires_grad_()
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One pass of a positive copy: the image, and what each module gave the first time it was called, by its path."""
+
+    image: Tensor
+    given: Mapping[str, Tensor]
+
+
+_PASSES: "WeakKeyDictionary[nn.Module, _Pass]" = WeakKeyDictionary()
+
+
+def positive_pass(body: nn.Module, path: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """A positive image (1, C, H, W), and what the module at that path gives for it in a positive copy of the body. The
+    pass goes through the whole body once and is kept, of the last shape, for the layers that are asked for next.
+
+    Raises:
+        NetError: the body does not call the module, or it gives no tensor.
+    """
+    kept = _PASSES.get(body)
+    if kept is None or tuple(kept.image.shape[1:]) != shape:
+        kept = _PASSES[body] = _passed(positive_copy(body), positive_image(shape))
+    if path in kept.given:
+        return kept.image, kept.given[path]
+    twin = positive_copy(body)
+    with Linearised():
+        return kept.image, reach(twin, twin.get_submodule(path), kept.image)
+
+
+def _passed(twin: nn.Module, image: Tensor) -> _Pass:
+    given: dict[str, Tensor] = {}
+    copies: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}  # with the tensor itself, so that its id stays its own
+
+    def noting(path: str) -> Callable[..., None]:
+        def note(module: nn.Module, _inputs: object, output: object) -> None:
+            if path not in given and isinstance(output, Tensor):
+                state = id(output), output._version  # what comes next may change it in place
+                copies[state] = copies.get(state) or (output, output.clone())
+                given[path] = channels_second(module, copies[state][1])
+
+        return note
+
+    hooks = [module.register_forward_hook(noting(path)) for path, module in twin.named_modules()]
+    try:
+        # Beyond the layer that is asked for the copy need not run; what it gave before that is right.
+        with suppress(Exception), Linearised():
+            twin(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return _Pass(image, given)
 
 
 def _averaged(

@@ -15,11 +15,22 @@ from foveal.nets.layers import Network
 from foveal.nets.parts import Whitening
 from foveal.nets.walk import Step
 
-__all__ = ["Linear", "Target", "device_of", "find_target", "linear_of", "reach", "reach_all", "targets"]
+__all__ = [
+    "BODY",
+    "Linear",
+    "Target",
+    "channels_second",
+    "device_of",
+    "find_target",
+    "linear_of",
+    "reach",
+    "reach_all",
+    "targets",
+]
 
 Linear = nn.Conv2d | nn.Linear | Whitening
 CLOSE = 4  # names suggested
-BODY = "body."
+BODY = "body."  # begins the paths of its modules in the network
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +129,7 @@ def reach(body: nn.Module, module: nn.Module, images: Tensor) -> Tensor:
     found: list[Tensor] = []
 
     def stop(_module: nn.Module, _inputs: object, output: object) -> NoReturn:
-        found.append(_tensor(module, output))
+        found.append(channels_second(module, output))
         raise _Reached
 
     hook = module.register_forward_hook(stop)
@@ -137,7 +148,7 @@ def reach_all(body: nn.Module, modules: Sequence[nn.Module], images: Tensor) -> 
 
     def note(module: nn.Module, _inputs: object, output: object) -> None:
         if module not in found and isinstance(output, Tensor):
-            found[module] = _tensor(module, output).clone()  # what comes next may change it in place
+            found[module] = channels_second(module, output).clone()  # what comes next may change it in place
 
     hooks = [module.register_forward_hook(note) for module in modules]
     try:
@@ -148,7 +159,7 @@ def reach_all(body: nn.Module, modules: Sequence[nn.Module], images: Tensor) -> 
     return [found.get(module) for module in modules]
 
 
-def _tensor(module: nn.Module, output: object) -> Tensor:
+def channels_second(module: nn.Module, output: object) -> Tensor:
     """Its output with channels second: dense layers on maps, and whatever works on tokens (B, N, F), have them last."""
     if isinstance(output, Tensor):
         last = output.ndim == 3 or (output.ndim == 4 and isinstance(module, nn.Linear))

@@ -159,7 +159,7 @@ class Arithmetic:
             index = np.unravel_index(flat, self.patch.shape)
             lines.append(f"  {_number(self.patch[index])}  {self._source(index)}")
         if others := len(order) - len(shown):
-            lines.append(f"  {others} others, none of them larger")
+            lines.append(f"  {others:,} others, none of them larger")
         return lines
 
     def _source(self, index: tuple[Any, ...]) -> str:

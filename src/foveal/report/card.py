@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.files import write_atomic
+from foveal.phrasing import counted
 from foveal.report.deciding import words_on_deciding
 from foveal.report.page import cautions
 from foveal.report.schema import Report
@@ -119,8 +120,8 @@ def _scores(report: Report) -> str:
     ]
     first = next(iter(_shown(report).values()))
     level = (
-        f"On {first.n:,} {report.split} images that were looked at {_times(report.looks)}; in brackets the interval "
-        f"that holds the truth {first.level:.0%} of the time. Beneath, what guesses reach that need no network.\n"
+        f"On {counted(first.n, f'{report.split} image')} that were looked at {_times(report.looks)}; in brackets the "
+        f"interval that holds the truth {first.level:.0%} of the time. Below, what guesses reach without a network.\n"
     )
     return f"## Scores\n\n{level}\n{_table(titles, rows)}"
 
@@ -150,7 +151,7 @@ def _data(report: Report) -> str:
     given = f" ({', '.join(data.given)} as the source divides them)" if data.given else ""
     found = [f"{kind}: {count:,}" for kind, count in data.findings.items()]
     lines = [
-        f"{data.images:,} images of {_plain(_source(report))}: {splits}{given}.",
+        f"{counted(data.images, 'image')} of {_plain(_source(report))}: {splits}{given}.",
         *([f"Intervals count the {_plain(counted_groups(groups))} of the test images."] if groups else []),
         f"Fingerprint of contents and targets: `{data.fingerprint}`.",
         *([f"Found by `foveal look`: {', '.join(found)}."] if found else []),
@@ -170,7 +171,7 @@ def _training(report: Report, weights: Mapping[str, Any] | None) -> str:
         )
     lines = [
         began,
-        f"{epochs} epochs{taken} on {_plain(str(where.get('device_name')))}, {recipe.get('precision')}, "
+        f"{counted(epochs, 'epoch')}{taken} on {_plain(str(where.get('device_name')))}, {recipe.get('precision')}, "
         f"{recipe.get('optimizer')}, batches of {recipe.get('batch_size')}, seed {recipe.get('seed')}; "
         "all of it in recipe.json.",
     ]

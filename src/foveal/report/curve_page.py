@@ -9,6 +9,7 @@ import numpy as np
 
 from foveal.files import write_atomic
 from foveal.measure import ERRORS
+from foveal.phrasing import counted
 from foveal.report.learning_curve import ExpectedScore, LearningCurve
 from foveal.report.plots import THIN, TRAIN, VALIDATION, ticks
 from foveal.report.words import named, number
@@ -54,8 +55,9 @@ def write_curve_page(curve: LearningCurve, path: Path) -> None:
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><style>
 {style}
 </style></head><body><header><h1>{title}</h1>
-<p class="soft">{len(curve.points)} trainings on shares of {curve.images:,} training images, each measured on the same
-{curve.held_out:,} images held out (validation). No test image was looked at.</p></header><main>
+<p class="soft">{counted(len(curve.points), "training")} on shares of
+{counted(curve.images, "training image")}, each measured on the same
+{counted(curve.held_out, "image")} held out (validation). No test image was looked at.</p></header><main>
 <section aria-label="result"><p class="big">{text(curve.words)}</p>
 <figure style="margin:0;max-width:46rem">{curve_svg(curve)}
 <figcaption>Dots are trainings; the line is the law fitted to them, the band holds {curve.level:.0%} of trainings as the

@@ -1,11 +1,12 @@
 """Numbers of a network as pictures: PNG data URIs, the same on a light and on a dark page."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from foveal.report.plots import THIN, VALIDATION, png_uri, tick_label, ticks
+from foveal.report.plots import THIN, VALIDATION, photo_uri, png_uri, tick_label, ticks
 
 __all__ = [
     "boxed",
@@ -22,6 +23,8 @@ __all__ = [
 
 # Below zero orange, zero near white, above purple, which those who see colours otherwise can tell, too (ColorBrewer).
 SCALE = "PuOr"
+SHADES = 127  # odd: zero has one of its own
+NO_NUMBER, NOTHING = SHADES, SHADES + 1  # of the palette: what is not finite, and what is between the maps
 AGAINST, FOR = 0.15, 0.85  # of the scale: a map over an image
 TILE = 56  # pixels a side, about
 SHEET = 640  # pixels across
@@ -35,10 +38,21 @@ WIDTH, HEIGHT, LEFT, RIGHT, ABOVE, BELOW = 320, 120, 10, 310, 8, 92
 
 def colored(values: np.ndarray, limit: float) -> np.ndarray:
     """(…) numbers to (…, 3) uint8; ±limit and beyond are the ends of the scale, numbers that are none are gray."""
+    return _palette()[_steps(values, limit)]
+
+
+def _steps(values: np.ndarray, limit: float) -> np.ndarray:
+    """(…) numbers to (…) uint8, the number of their colour in the palette: as many steps below zero as above."""
     share = np.clip(np.nan_to_num(values / limit if limit > 0 else values * 0.0), -1, 1)
-    mixed = _shades((share + 1) / 2)
-    mixed[~np.isfinite(values)] = 128
-    return mixed
+    steps = np.rint((share + 1) / 2 * (SHADES - 1)).astype(np.uint8)
+    steps[~np.isfinite(values)] = NO_NUMBER
+    return steps
+
+
+@cache
+def _palette() -> np.ndarray:
+    """(SHADES + 2, 3) uint8: the scale; gray; and what is to be transparent."""
+    return np.concatenate([_shades(np.linspace(0, 1, SHADES)), np.full((2, 3), 128, np.uint8)])
 
 
 def _shades(at: np.ndarray | float) -> np.ndarray:
@@ -51,13 +65,25 @@ def _shades(at: np.ndarray | float) -> np.ndarray:
 def sheet_uri(maps: np.ndarray, *, own: bool = False) -> str:
     """Maps (N, h, w) in rows from left to right, on one scale, or each on its own."""
     limits = np.abs(maps).max(axis=(1, 2))
-    tiles = [colored(one, float(limit)) for one, limit in zip(maps, limits if own else [limits.max()] * len(maps))]
-    return tiles_uri(tiles)
+    tiles = [_steps(one, float(limit)) for one, limit in zip(maps, limits if own else [limits.max()] * len(maps))]
+    picture = Image.fromarray(_sheet(tiles, np.uint8(NOTHING)))
+    picture.putpalette(_palette().ravel().tolist())  # a byte a pixel: a third of what three colours take
+    return png_uri(picture, transparency=NOTHING)
 
 
 def tiles_uri(tiles: Sequence[np.ndarray]) -> str:
     """Pictures (h, w, 3) uint8 of one size in rows, small ones enlarged by whole numbers, large ones thinned out;
     transparent between them."""
+    opaque = [np.dstack([tile, np.full(tile.shape[:2], 255, np.uint8)]) for tile in tiles]
+    return png_uri(Image.fromarray(_sheet(opaque, np.zeros(4, np.uint8))))
+
+
+def _sheet(tiles: Sequence[np.ndarray], between: np.ndarray | np.uint8) -> np.ndarray:
+    """Tiles (h, w, …) in rows, about `TILE` pixels a side each.
+
+    Args:
+        between: a pixel between them.
+    """
     step = max(1, max(tiles[0].shape[:2]) // TILE)
     tiles = [tile[step // 2 :: step, step // 2 :: step] for tile in tiles]
     height, width = tiles[0].shape[:2]
@@ -65,12 +91,12 @@ def tiles_uri(tiles: Sequence[np.ndarray]) -> str:
     height, width = height * zoom, width * zoom
     across = max(1, min(len(tiles), (SHEET + GAP) // (width + GAP)))
     down = -(-len(tiles) // across)
-    sheet = np.zeros((down * (height + GAP) - GAP, across * (width + GAP) - GAP, 4), np.uint8)
+    size = down * (height + GAP) - GAP, across * (width + GAP) - GAP
+    sheet = np.broadcast_to(between, (*size, *np.shape(between))).copy()
     for number, tile in enumerate(tiles):
         top, left = number // across * (height + GAP), number % across * (width + GAP)
-        sheet[top : top + height, left : left + width, :3] = tile.repeat(zoom, 0).repeat(zoom, 1)
-        sheet[top : top + height, left : left + width, 3] = 255
-    return png_uri(Image.fromarray(sheet))
+        sheet[top : top + height, left : left + width] = tile.repeat(zoom, 0).repeat(zoom, 1)
+    return sheet
 
 
 def tile_uri(values: np.ndarray, limit: float) -> str:
@@ -106,7 +132,7 @@ def framed_uri(pixels: np.ndarray, box: tuple[int, int, int, int], mask: np.ndar
     image = Image.fromarray(large)
     top, left, bottom, right = (side * zoom for side in box)
     ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), outline=LINE, width=2)
-    return png_uri(image)
+    return photo_uri(image)
 
 
 def boxed(pixels: np.ndarray, xyxy: Sequence[float] | None) -> np.ndarray:
@@ -133,7 +159,7 @@ def overlay_uri(pixels: np.ndarray, values: np.ndarray, xyxy: Sequence[float] | 
     ends = np.where(known[..., None] > 0, _shades(FOR), _shades(AGAINST)).astype(float)
     mixed = (1 - opacity) * (96 + 0.62 * gray) + opacity * ends
     mixed[np.isnan(values)] = 128
-    return png_uri(Image.fromarray(_large(boxed(np.rint(mixed).astype(np.uint8), xyxy))))
+    return photo_uri(Image.fromarray(_large(boxed(np.rint(mixed).astype(np.uint8), xyxy))))
 
 
 def histogram_svg(edges: np.ndarray, counts: np.ndarray, label: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from foveal.files import write_atomic
 from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
+from foveal.phrasing import counted
 from foveal.report.deciding import words_on_deciding
 from foveal.report.plots import (
     BOX_KINDS,
@@ -111,9 +112,9 @@ def _subject(report: Report) -> str:
     """What the images are taken to, or what is in them."""
     if report.data.boxes:
         labels = len(report.data.boxes)
-        return f"with {sum(report.data.boxes.values()):,} boxes of {labels} label{'s' if labels > 1 else ''}"
+        return f"with {counted(sum(report.data.boxes.values()), 'box', 'boxes')} of {counted(labels, 'label')}"
     if report.data.labels:
-        return f"into {len(report.data.labels)} labels"
+        return f"into {counted(len(report.data.labels), 'label')}"
     return f"to {_list(list(report.per_label))}" if report.per_label else ""
 
 
@@ -157,7 +158,7 @@ def cautions(report: Report) -> list[str]:
         found.append(told)
     if report.looks > 1:
         found.append(
-            f"The test split has been looked at {report.looks} times. Every look that leads to a change makes the "
+            f"The test split has been looked at {report.looks:,} times. Every look that leads to a change makes the "
             "number a bit more optimistic; only the first is fully honest."
         )
     absent = sum(row.get("support") == 0 for row in report.per_label.values())

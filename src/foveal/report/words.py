@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foveal.measure import ERRORS, PER_LABEL
+from foveal.phrasing import counted
 from foveal.report.schema import Report
 from foveal.report.schema_part import ReportGroups
 
@@ -36,9 +37,9 @@ def named(name: str) -> str:
 def counted_groups(groups: ReportGroups) -> str:
     """How many there are: `38 patients`; `38 groups (study and patient)` where the name is no plain word."""
     if groups.kind.isalpha() and not groups.kind.endswith(("s", "x", "y", "h")):
-        return f"{groups.count:,} {groups.kind}{'s' if groups.count > 1 else ''}"
+        return counted(groups.count, groups.kind)
     kind = f" ({named(groups.kind)})" if groups.kind else ""
-    return f"{groups.count:,} group{'s' if groups.count > 1 else ''}{kind}"
+    return counted(groups.count, "group") + kind
 
 
 def number(value: float, name: str) -> str:
@@ -73,7 +74,7 @@ def words_on_looks(report: Report) -> str:
     name = report.headline[0]
     better = "low" if name in ERRORS else "high"
     return (
-        f"{all_looks.runs} runs have looked at test images of this set, {all_looks.looks} times in all: if this one is "
-        f"kept because its number is the best of them, its {named(name)} is too {better} by up to about "
+        f"{all_looks.runs:,} runs have looked at test images of this set, {all_looks.looks:,} times in all: if this "
+        f"one is kept because its number is the best of them, its {named(name)} is too {better} by up to about "
         f"{number(all_looks.too_good, name)} on average, by the luck of the choice alone."
     )

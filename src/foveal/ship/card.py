@@ -1,6 +1,7 @@
 """The part of a bundle's model card that says how to use it, with Foveal and without."""
 
 from foveal.bundle import Agreement, Manifest
+from foveal.phrasing import counted
 
 __all__ = ["used"]
 
@@ -63,8 +64,8 @@ def _agreement(agreement: Agreement, kind: str) -> str:
         return "There was no image to compare it with the trained network on.\n"
     changed = "none" if not agreement.changed else f"{agreement.changed:,}"
     text = (
-        f"On {agreement.images:,} {agreement.split} images of the run its numbers differ from those of torch by "
-        f"at most {agreement.difference:.2g}, and {changed} of the answers."
+        f"On {counted(agreement.images, f'{agreement.split} image')} of the run its numbers differ from those of torch "
+        f"by at most {agreement.difference:.2g}, and {changed} of the answers."
     )
     for name, score in agreement.scores.items():
         text += (

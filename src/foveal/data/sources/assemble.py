@@ -9,6 +9,7 @@ from foveal.data.sources.columns import SPLIT_VALUES, Columns
 from foveal.data.sources.layout import Layout, as_cell, folder_splits
 from foveal.data.sources.rows import Row, Sheet
 from foveal.errors import SourceError
+from foveal.phrasing import counted
 from foveal.types import Entry, Finding
 
 __all__ = ["FAULTS", "assemble", "spellings"]
@@ -195,5 +196,5 @@ def _places(faults: Sequence[_Fault]) -> str:
 
 def _extra(files: Sequence[str]) -> Iterator[Finding]:
     if files:
-        message = f"{len(files):,} files that no row names"
+        message = f"{counted(len(files), 'file')} that no row names"
         yield Finding("extra-file", tuple(files), message, "They are left out. Add rows for them, or move them away.")

@@ -1,0 +1,53 @@
+"""What Tab completes beyond fixed names: labels of a run or of a folder of class folders. Anything that is not at hand
+in a moment is not completed: a shell that waits is worse than one that knows nothing."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import typer
+
+__all__ = ["labelled"]
+
+LARGEST = 1 << 20  # bytes of a file that is read
+MOST = 2000  # entries of a folder that are looked at
+SPLITS = ("train", "training")
+
+
+def labelled(*endings: str, before: Sequence[str] = ()) -> Callable[[typer.Context, str], list[str]]:
+    """Completion by the labels of the run or source that the command line names.
+
+    Args:
+        endings: of each label, such as `:missed=`; a label by itself unless said.
+        before: other words.
+    """
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        labels = labels_of(next((str(ctx.params[name]) for name in ("run", "source") if ctx.params.get(name)), ""))
+        words = [*before, *(f"{label}{ending}" for label in labels for ending in endings or ("",))]
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def labels_of(place: str) -> list[str]:
+    """Of a run's or a bundle's folder, or of a folder of class folders; empty where they are not at hand."""
+    path = Path(place)
+    try:
+        for name in ("run.json", "bundle.json"):
+            told = path / name
+            if place and told.is_file() and told.stat().st_size <= LARGEST:
+                return [str(label) for label in json.loads(told.read_text(encoding="utf-8"))["labels"]]
+        folders = _folders(path) if place and path.is_dir() else []
+        parts = [name for name in folders if name.casefold() in SPLITS]
+        return _folders(path / parts[0]) if parts else folders
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _folders(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        some = islice(entries, MOST)
+        return sorted(entry.name for entry in some if entry.is_dir() and not entry.name.startswith("."))
