@@ -263,7 +263,7 @@ def rounded(value: Any) -> Any:
 
 
 def looked(bundle: Path, files: Sequence[Path]) -> None:
-    """All files as a source of two classes, with three images that can be learned from."""
+    """All files as a source of two classes, each with an image that can be read."""
     with tempfile.TemporaryDirectory() as folder:
         source, there = Path(folder) / "source", set()
         for k, path in enumerate(files):
@@ -271,6 +271,9 @@ def looked(bundle: Path, files: Sequence[Path]) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
             there.add(str(place.relative_to(source)))
+        for folder_of_class in "ab":
+            (source / folder_of_class).mkdir(parents=True, exist_ok=True)
+            (source / folder_of_class / "good.pgm").write_bytes(b"P5 2 2 255\n" + folder_of_class.encode() * 4)
         os.environ["XDG_CACHE_HOME"] = folder  # nothing is recalled
         with child("look", bundle) as process:
             row = measured(process.pid, told, process, source)
@@ -280,7 +283,9 @@ def looked(bundle: Path, files: Sequence[Path]) -> None:
         used, about = set(row["files"]), {file for _, named, _ in row["findings"] for file in named}
         unread = {file for kind, named, _ in row["findings"] if kind == "unreadable" for file in named}
         print(f"look: {len(there)} files in {row['seconds']:.1f} s, ", end="")
-        print(f"{row['processor']:.1f} s of the processor, {row['megabytes']:.0f} MB: {len(used)} used, ", end="")
+        print(
+            f"{row['processor']:.1f} s of the processor, {row['megabytes']:.0f} MB: {len(used & there)} used, ", end=""
+        )
         print(
             f"{len(unread)} unreadable, {len(there - used - about)} neither used nor named, {len(used & unread)} both"
         )

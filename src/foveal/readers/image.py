@@ -214,12 +214,12 @@ def size_of(data: bytes) -> tuple[int, int]:
         UnreadableImage: not an image, or its header is damaged or not whole.
     """
     opener = _opener(data)
+    name = str(getattr(opener, "format", "image"))
+    check_parts(name, data)
     seen = jpeg.header(data) if opener is JpegImageFile else None
     if seen and not seen.metadata:
         return seen.width, seen.height
-    name = str(getattr(opener, "format", "image"))
     try:
-        check_parts(name, data)
         with _metadata, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
             image = opener(io.BytesIO(data))
