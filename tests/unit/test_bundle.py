@@ -8,6 +8,8 @@ import pickle
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -252,8 +254,6 @@ def test_what_is_no_bundle_is_said(tmp_path: Path, content: bytes | None) -> Non
     place = tmp_path / "model.onnx"
     if content is not None:
         place.write_bytes(content)
-    with pytest.raises(foveal.FovealError, match=r"model\.onnx"):
-        foveal.load(place)
     with pytest.raises(BundleError, match=r"Expected a bundle \(a folder with bundle.json\)"):
         Bundle.open(place)
 
@@ -361,15 +361,50 @@ class Missing(MetaPathFinder):
 NOT_THERE = {"torch", "torchvision", "timm", "onnx", "onnxscript", "safetensors", "scipy", "sklearn", "jinja2", "yaml"}
 sys.meta_path.insert(0, Missing())
 
-import pickle  # numpy does
+import os
+import pickle  # numpy imports it
 
 def refuse(*arguments, **options):
-    raise SystemExit("something was unpickled")
+    os.write(2, b"something was unpickled")
+    os._exit(3)
 
 pickle.load = pickle.loads = pickle.Unpickler = refuse
+sys.addaudithook(lambda event, _: refuse() if event == "pickle.find_class" else None)  # of the C module, too
+if sys.argv[1] == "unpickle":
+    import _pickle
+    _pickle.loads(pickle.dumps(print))
 from foveal.cli import main
 main(sys.argv[1:])
 """
+
+
+def test_unpickling_would_be_seen() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, "unpickle"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (3, b"something was unpickled")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_serve_needs_no_torch_and_unpickles_nothing() -> None:
+    """As after `pip install foveal`."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, "serve", str(BUNDLES / "1"), "--port", "0"]
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP).save(buffer, "png")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = json.loads(server.stderr.readline())["url"]
+        headers = {"Content-Type": "image/png"}
+        answers = []
+        for body in (buffer.getvalue(), pickle.dumps(print)):
+            request = urllib.request.Request(f"{url}/v1/predict", body, headers)
+            try:
+                with urllib.request.urlopen(request, timeout=10) as response:
+                    answers.append(json.load(response)["predictions"][0]["label"])
+            except urllib.error.HTTPError as error:
+                answers.append(error.code)
+                error.close()
+        server.terminate()
+        rest = server.stderr.read()
+    assert (answers, server.returncode) == (["dark", 422], 0), rest
 
 
 def test_predict_needs_no_torch_and_unpickles_nothing(tmp_path: Path) -> None:
