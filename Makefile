@@ -35,7 +35,7 @@ check: $(VENV)/dev ## lint, format, types, floors, docs
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/zensical build --clean --strict
 
-audit: $(VENV)/dev ## known vulnerabilities of what is installed; needs pypi.org itself
+audit: $(VENV)/dev ## known vulnerabilities of what is installed; needs PyPI itself
 	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/dev ## put imports and layout in order

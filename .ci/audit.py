@@ -45,8 +45,8 @@ def told(found: list[dict[str, Any]]) -> int:
         names = ", ".join(package["name"] for package in passed_over[:5])
         print(
             f"NOT AUDITED: {len(passed_over)} of {len(found)} packages ({names}, …): no advisories were to be had for "
-            "them at https://pypi.org/pypi/NAME/VERSION/json. An index that only mirrors files does not have them; "
-            "run this where pypi.org itself can be reached.",
+            "them. They are in the JSON that PyPI has of each release; an index that only mirrors files lacks them. "
+            "Run this where PyPI itself can be reached.",
             file=sys.stderr,
         )
     return 1 if known else NOT_AUDITED if passed_over else 0
