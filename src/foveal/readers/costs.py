@@ -1,6 +1,6 @@
 """What keeps a decoder busy for longer than the bytes and pixels of a file account for, found before it is decoded.
 
-Pillow reads headers in Python, part by part: a file of 16 MB that has little else can take it seconds, or hours where
+Pillow reads headers in Python, part by part: a file of 16 MB that has little else can take it seconds, and longer where
 that is quadratic. Each walk here ends at its limit, so that it takes some tens of milliseconds at the most.
 """
 
