@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench clean
+.PHONY: help demo test check audit format docs bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ check: $(VENV)/dev ## lint, format, types, floors, docs
 	$(BIN)/pytest -q tests/architecture
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/zensical build --clean --strict
+
+audit: $(VENV)/dev ## known vulnerabilities of what is installed; needs PyPI itself
+	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/dev ## put imports and layout in order
 	$(BIN)/ruff check --fix .

@@ -4,9 +4,12 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,8 +21,8 @@ from PIL import Image
 
 import foveal
 from foveal.bundle import VERSION, Bundle, Predictor
-from foveal.bundle.folder import MANIFEST, MODEL, WEIGHTS
-from foveal.bundle.guard import MOST_HEADER, check_onnx, check_safetensors
+from foveal.bundle.folder import MANIFEST, MODEL, MOST_MANIFEST, WEIGHTS, metadata_of
+from foveal.bundle.guard import MOST_BYTES, MOST_HEADER, check_onnx, check_safetensors
 from foveal.errors import BundleError, RecipeError, UnreadableImage
 from foveal.types import Geometry
 
@@ -148,6 +151,50 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         "no ONNX model: it is cut off",
     ),
     "empty": (lambda path: replaced(path, MODEL, b""), "ONNX Runtime does not take the model"),
+    "a pickle": (
+        lambda path: replaced(path, MODEL, pickle.dumps({"weights": [1.0]})),
+        "no ONNX model",
+    ),
+    "a zip": (lambda path: replaced(path, MODEL, b"PK\x03\x04" + bytes(60)), "no ONNX model"),
+    "a large JSON": (
+        lambda path: (path / MANIFEST).write_bytes(b" " * (MOST_MANIFEST + 1)),
+        "bundle.json is larger than the 16,777,216 bytes",
+    ),
+    "a large model": (lambda path: os.truncate(path / MODEL, MOST_BYTES + 1), "model.onnx is larger than the 2,147"),
+    "a deep JSON": (lambda path: (path / MANIFEST).write_text("[" * 200_000), "no JSON"),
+    "a deep field": (
+        lambda path: (path / MANIFEST).write_text('{"settled": ' + '{"a":' * 200_000),
+        "no JSON",
+    ),
+    "a number without end": (lambda path: (path / MANIFEST).write_text("1" * 100_000), "no JSON"),
+    "a file of no name": (
+        lambda path: rewrite(path, lambda it: it["files"].update({"a\0b": 64 * "0"})),
+        "Expected the name of a file",
+    ),
+    "a file of no letters": (
+        lambda path: rewrite(path, lambda it: it["files"].update({"\ud800": 64 * "0"})),
+        "Expected the name of a file",
+    ),
+    "an absolute file": (
+        lambda path: rewrite(path, lambda it: it["files"].update({"/etc/passwd": 64 * "0"})),
+        "names the file '/etc/passwd', expected one beside it",
+    ),
+    "endless images": (
+        lambda path: rewrite(path, lambda it: it["input"].update(height=10**9, width=10**9)),
+        "asks for images of 1,000,000,000×1,000,000,000 pixels",
+    ),
+    "negative images": (
+        lambda path: rewrite(path, lambda it: it["input"].update(height=-1)),
+        "input.height: Input should be greater",
+    ),
+    "negative shapes": (
+        lambda path: rewrite(path, lambda it: it["graph"]["inputs"]["pixels"].update(shape=["N", -12, 12, 1])),
+        "The model takes",
+    ),
+    "endless shapes": (
+        lambda path: rewrite(path, lambda it: it["graph"]["inputs"]["pixels"].update(shape=["N", 10**12, 12, 1])),
+        "The model takes",
+    ),
     "bloated header": (
         lambda path: replaced(path, WEIGHTS, (1 << 40).to_bytes(8, "little") + b"{}"),
         "its header would be 1,099,511,627,776 bytes long",
@@ -186,6 +233,43 @@ def test_fields_of_later_are_passed_over(bundle: Path) -> None:
     """A field may be added without a new version."""
     rewrite(bundle, lambda fields: fields.update(colour="green"))
     assert Bundle.open(bundle).manifest.labels == ("dark", "light")
+
+
+def test_what_cannot_answer_is_refused_when_it_is_loaded(bundle: Path) -> None:
+    """Numbers of the right form and the wrong size, in both places that must agree."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(bundle / MODEL)
+    fields = json.loads((bundle / MANIFEST).read_text())
+    fields["settled"]["look"]["whitening"] = [[1.0, 2.0]]
+    onnx.helper.set_model_props(model, metadata_of(fields))
+    (bundle / MANIFEST).write_text(json.dumps(fields))
+    replaced(bundle, MODEL, model.SerializeToString())
+    with pytest.raises(BundleError, match="cannot answer: ValueError"):
+        foveal.load(bundle)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x05\x06" + bytes(18), b"\x80\x04}q\x00."])
+def test_what_is_no_bundle_is_said(tmp_path: Path, content: bytes | None) -> None:
+    """Nothing, an empty file, a zip, a pickle: nothing of it is read."""
+    place = tmp_path / "model.onnx"
+    if content is not None:
+        place.write_bytes(content)
+    with pytest.raises(BundleError, match=r"Expected a bundle \(a folder with bundle.json\)"):
+        Bundle.open(place)
+
+
+@pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "weights.safetensors"])
+def test_field_numbers_that_protobuf_cuts_are_refused(location: str) -> None:
+    """13 | 1 << 29 is 13 to whoever keeps 32 bits of a key, and would hide `external_data`."""
+    entry = b"\x0a\x08location\x12" + length_of(location.encode()) + location.encode()
+    for key, refusal in ((13, "from another file"), (13 | 1 << 29, "a field whose number is none")):
+        tag, number = b"", key << 3 | 2
+        while number > 0x7F:
+            tag, number = tag + bytes([number & 0x7F | 0x80]), number >> 7
+        tensor = tag + bytes([number]) + length_of(entry) + entry
+        graph = b"\x2a" + length_of(tensor) + tensor
+        with pytest.raises(BundleError, match=refusal):
+            check_onnx(b"\x3a" + length_of(graph) + graph, Path("model.onnx"))
 
 
 def test_tensors_outside_the_file_are_refused(bundle: Path) -> None:
@@ -277,15 +361,50 @@ class Missing(MetaPathFinder):
 NOT_THERE = {"torch", "torchvision", "timm", "onnx", "onnxscript", "safetensors", "scipy", "sklearn", "jinja2", "yaml"}
 sys.meta_path.insert(0, Missing())
 
-import pickle  # numpy does
+import os
+import pickle  # numpy imports it
 
 def refuse(*arguments, **options):
-    raise SystemExit("something was unpickled")
+    os.write(2, b"something was unpickled")
+    os._exit(3)
 
 pickle.load = pickle.loads = pickle.Unpickler = refuse
+sys.addaudithook(lambda event, _: refuse() if event == "pickle.find_class" else None)  # of the C module, too
+if sys.argv[1] == "unpickle":
+    import _pickle
+    _pickle.loads(pickle.dumps(print))
 from foveal.cli import main
 main(sys.argv[1:])
 """
+
+
+def test_unpickling_would_be_seen() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, "unpickle"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (3, b"something was unpickled")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_serve_needs_no_torch_and_unpickles_nothing() -> None:
+    """As after `pip install foveal`."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, "serve", str(BUNDLES / "1"), "--port", "0"]
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP).save(buffer, "png")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = json.loads(server.stderr.readline())["url"]
+        headers = {"Content-Type": "image/png"}
+        answers = []
+        for body in (buffer.getvalue(), pickle.dumps(print)):
+            request = urllib.request.Request(f"{url}/v1/predict", body, headers)
+            try:
+                with urllib.request.urlopen(request, timeout=10) as response:
+                    answers.append(json.load(response)["predictions"][0]["label"])
+            except urllib.error.HTTPError as error:
+                answers.append(error.code)
+                error.close()
+        server.terminate()
+        rest = server.stderr.read()
+    assert (answers, server.returncode) == (["dark", 422], 0), rest
 
 
 def test_predict_needs_no_torch_and_unpickles_nothing(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ __all__ = [
 FORMAT = "foveal-bundle"
 VERSION = 1
 MANIFEST, MODEL, WEIGHTS, CARD = "bundle.json", "model.onnx", "weights.safetensors", "README.md"
+MOST_MANIFEST = 16 << 20  # bytes
+MOST_PIXELS = 1 << 26  # that a network takes; 8192×8192
 PREFIX = "foveal."  # of keys in the metadata of an ONNX file
 
 Kind = Literal["onnx", "int8", "openvino", "torch"]
@@ -185,7 +187,7 @@ NEEDED: dict[Kind, tuple[str, ...]] = {
 
 def _manifest(path: Path) -> tuple[Manifest, dict[str, str]]:
     try:
-        fields = json.loads(plain_bytes(path))
+        fields = json.loads(plain_bytes(path, MOST_MANIFEST))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is no JSON: {error}.", remedy=AGAIN) from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
@@ -198,7 +200,11 @@ def _manifest(path: Path) -> tuple[Manifest, dict[str, str]]:
             remedy="Install a newer one: pip install --upgrade foveal",
         )
     try:
-        return Manifest.model_validate(fields), metadata_of(fields)
+        manifest = Manifest.model_validate(fields)
+        if manifest.input.height * manifest.input.width > MOST_PIXELS:
+            sides = f"{manifest.input.height:,}×{manifest.input.width:,}"
+            raise BundleError(f"{path} asks for images of {sides} pixels, expected {MOST_PIXELS:,} or fewer.")
+        return manifest, metadata_of(fields)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5]]
         raise BundleError(f"{path} does not hold:\n" + "\n".join(lines), remedy=AGAIN) from None

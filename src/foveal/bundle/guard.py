@@ -14,6 +14,7 @@ __all__ = ["check_onnx", "check_safetensors", "plain_bytes"]
 
 AGAIN = "Export the run again, or copy the bundle again from where it came."
 MOST_HEADER = 8 << 20  # bytes: some fifty thousand tensors
+MOST_BYTES = 2 << 30  # of a file: what protobuf can hold
 SIZES = {
     "F64": 8,
     "I64": 8,
@@ -45,11 +46,14 @@ NAME, EXTERNAL, LOCATION = 8, 13, 14  # fields of a tensor
 DEEPEST = 32  # graphs within graphs
 
 
-def plain_bytes(path: Path) -> bytes:
+def plain_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """The content of a file that is one: no link to somewhere else, no pipe.
 
+    Args:
+        most: bytes; of a larger one nothing is read.
+
     Raises:
-        BundleError: it is missing, is something else, or cannot be read.
+        BundleError: it is missing, is something else, is larger, or cannot be read.
     """
     try:
         kind = path.lstat().st_mode
@@ -59,11 +63,16 @@ def plain_bytes(path: Path) -> bytes:
         # A link that takes its place after the look is not followed.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
-            return file.read()
+            data = None if os.fstat(handle).st_size > most else file.read(most + 1)  # it may grow after the look
+        if data is None or len(data) > most:
+            raise BundleError(f"{path} is larger than the {most:,} bytes that it may have.", remedy=AGAIN)
+        return data
     except FileNotFoundError:
         raise BundleError(f"{path} is missing: the bundle is not whole.", remedy=AGAIN) from None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror or error}.", remedy=AGAIN) from error
+    except ValueError:  # a name with a NUL, or that is no Unicode
+        raise BundleError(f"Expected the name of a file, found {str(path)!r}.", remedy=AGAIN) from None
 
 
 def check_onnx(data: bytes, path: Path) -> None:
@@ -90,6 +99,8 @@ def _outside(data: memoryview, kind: str, depth: int) -> str | None:
     inner, at, name, outside = MESSAGES[kind], 0, "", False
     while at < len(data):
         key, at = _varint(data, at)
+        if key >> 32:  # protobuf drops the bits above, and would see another field
+            raise ValueError("it has a field whose number is none")
         field, wire = key >> 3, key & 7
         if wire == 0:
             value, at = _varint(data, at)

@@ -10,7 +10,7 @@ import numpy as np
 from foveal.bundle.folder import MODEL, Bundle, Graph
 from foveal.bundle.guard import AGAIN
 from foveal.bundle.predictor import Network, Predictor
-from foveal.errors import BundleError, RecipeError
+from foveal.errors import BundleError, FovealError, RecipeError
 from foveal.extras import extra
 from foveal.task import Task
 
@@ -109,18 +109,18 @@ class OpenvinoNetwork:
 
 
 def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto", threads: int | None = None) -> Predictor:
-    """What answers for a bundle that needs no torch.
+    """What answers for a bundle that needs no torch; it has answered one image.
 
     Args:
         threads: of ONNX Runtime, for one image or batch; those of the machine unless said.
 
     Raises:
-        BundleError: the model is not what the bundle says.
+        BundleError: the model is not what the bundle says, or cannot answer.
         MissingExtra: what runs it is not installed.
         RecipeError: the device is not there.
     """
     manifest = bundle.manifest
-    return Predictor(
+    predictor = Predictor(
         origin=bundle.path,
         task=task,
         contract=manifest.input,
@@ -129,6 +129,13 @@ def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto", threads: 
         network=bundle_network(bundle, device, threads),
         largest=min(max(1, PIXELS // (manifest.input.height * manifest.input.width)), MOST),
     )
+    try:
+        predictor(np.zeros((manifest.input.height, manifest.input.width), np.uint8))
+    except FovealError:
+        raise
+    except Exception as error:  # whatever numpy or the runtime make of numbers that cannot be
+        raise BundleError(f"{bundle.path} cannot answer: {type(error).__name__}: {error}", remedy=AGAIN) from error
+    return predictor
 
 
 def bundle_network(bundle: Bundle, device: str = "auto", threads: int | None = None) -> Network:

@@ -1,16 +1,16 @@
 """One image: encoded bytes or pixels in, an upright uint8 or uint16 array out, fitted to what a net takes."""
 
 import io
+import logging
 import re
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL import ExifTags, Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -22,7 +22,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from foveal.errors import UnreadableImage
 from foveal.readers import jpeg
+from foveal.readers.costs import check_parts, check_run_lengths, frames_of
 from foveal.readers.fit import fit, geometry, largest_shrink, pillow_resize, unshrunk
+from foveal.readers.pixels import on_white, to_array
 from foveal.recipe import InputContract
 from foveal.task import Resize
 from foveal.types import Facts, Geometry
@@ -32,6 +34,7 @@ __all__ = ["MEGAPIXELS", "ImageReader", "size_of"]
 MEGAPIXELS = 100
 # Encoders write up to some 14 scans. Each costs 1.4 ms a megapixel, in as little as 75 bytes of the file.
 USUAL_SCANS, SCAN_MEGAPIXELS = 32, 1000.0
+RUN_LENGTHS = (1, 2)  # BI_RLE8, BI_RLE4
 NARROW = 4096  # a 16-bit image that stays below it holds 12 bits or fewer, and looks black at 8 bits
 
 # The formats that are read. The classes are called directly, not through Image.open: its limit on pixels is a global
@@ -66,7 +69,6 @@ REFUSED = (
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
 METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # of Pillow, which can hold an orientation
 BEHIND = re.compile(rb"eXIf|XML:com\.adobe\.xmp|Raw profile type exif")  # the same in the bytes of a PNG
-GRAY = ("1", "L", "LA", "La")
 UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF 2.32, tag 0x0112
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -88,6 +90,8 @@ REVERSED: dict[Any, tuple[bool, bool]] = {  # whether x and y of the upright ima
 Shrunk = tuple[int, int | None]  # by how much a JPEG was decoded smaller, and its orientation
 # Pillow warns of odd metadata in files that decode well. Warning filters are the process's: one thread at a time.
 _metadata = threading.Lock()
+# It logs errors that it raises, too; whoever has set up no logging would get them on stderr without their file.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +161,20 @@ class ImageReader:
         opener = _opener(source)
         name = str(getattr(opener, "format", "image"))
         try:
+            check_parts(name, source)
             if opener is JpegImageFile and (found := self._decode_jpeg(source, contract)):
                 return found
             image, frames = _open(opener, source)
             size = self._checked_size(*image.size)
+            if opener is BmpImageFile and image.info.get("compression") in RUN_LENGTHS:
+                check_run_lengths(*size, source)
             if opener is JpegImageFile or image.info.get("compression") == "jpeg":
                 _check_scans(source, size)
             mode = _stored_mode(image)
             early = _turn(image) if opener is JpegImageFile else None
             shrink = _drafted(image, size, early, contract) if opener is JpegImageFile else 1
             image.load()
-            array = _turned(_to_array(image), early or _turn(image))
+            array = _turned(to_array(image), early or _turn(image))
         except UnreadableImage:
             raise
         except MemoryError:
@@ -207,6 +214,8 @@ def size_of(data: bytes) -> tuple[int, int]:
         UnreadableImage: not an image, or its header is damaged or not whole.
     """
     opener = _opener(data)
+    name = str(getattr(opener, "format", "image"))
+    check_parts(name, data)
     seen = jpeg.header(data) if opener is JpegImageFile else None
     if seen and not seen.metadata:
         return seen.width, seen.height
@@ -222,7 +231,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     except UnreadableImage:
         raise
     except Exception as error:  # decoders raise whatever their format's parsing happens to hit
-        raise UnreadableImage(_reason(error, str(getattr(opener, "format", "image")), data)) from error
+        raise UnreadableImage(_reason(error, name, data)) from error
 
 
 def _opener(data: bytes) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
@@ -258,7 +267,8 @@ def _open(opener: Callable[[io.BytesIO], ImageFile.ImageFile], data: bytes) -> t
         image = opener(io.BytesIO(data))
         if isinstance(image, TiffImageFile):
             image.getexif()  # decoding asks for it again, then without warnings
-        return image, getattr(image, "n_frames", 1)
+        # Pillow would walk through all frames of a GIF, and compare each page of a TIFF with all before it.
+        return image, frames_of(str(image.format), data) or getattr(image, "n_frames", 1)
 
 
 def _stored_mode(image: ImageFile.ImageFile) -> str:
@@ -268,51 +278,6 @@ def _stored_mode(image: ImageFile.ImageFile) -> str:
     if isinstance(raw, str) and ";16" in raw and not image.mode.startswith("I"):
         return raw.split(";")[0] + ";16"
     return "I;16" if image.mode.startswith("I;16") else image.mode
-
-
-def _to_array(image: Image.Image) -> np.ndarray:
-    """Decoded pixels to uint8 or uint16, H×W×1 or H×W×3."""
-    if image.mode == "F":
-        return _from_float(np.asarray(image))[..., None]
-    if image.mode.startswith("I"):
-        return _from_integers(np.asarray(image), image.info.get("transparency"))[..., None]
-    if image.has_transparency_data:
-        rgb = _on_white(image.convert("RGBA"))
-        return np.asarray(rgb)[..., :1] if image.mode in GRAY else np.asarray(rgb)
-    if image.mode in GRAY:
-        return np.asarray(image.convert("L"))[..., None]
-    if image.mode == "LAB":
-        image = ImageCms.applyTransform(image, _lab_to_srgb()) or image
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # converting RGB to RGB would copy
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-
-
-def _from_integers(values: np.ndarray, transparent: Any) -> np.ndarray:
-    """16 bits, or 32 bits that fit into 16. PNG can name one gray value as transparent: white, then."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise UnreadableImage(f"values out of range: whole numbers from {low} to {high}, expected 0 to 65535")
-    array = values.astype(np.uint16)
-    if isinstance(transparent, int):
-        array[array == transparent] = 65535
-    return array
-
-
-def _from_float(values: np.ndarray) -> np.ndarray:
-    """Floats are read as 0 to 1, or as whole numbers of 8 or 16 bits; nothing else can be guessed safely."""
-    if not np.isfinite(values).all():
-        raise UnreadableImage("values out of range: floats with NaN or infinity")
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
-        return np.round(values * np.float64(65535)).astype(np.uint16)
-    if low >= 0 and high <= 65535 and (values == np.round(values)).all():
-        return values.astype(np.uint8 if high <= 255 else np.uint16)
-    raise UnreadableImage(
-        f"values out of range: floats from {low:g} to {high:g}, expected 0 to 1, or whole numbers from 0 to 65535"
-    )
 
 
 def _from_array(pixels: np.ndarray) -> tuple[np.ndarray, Facts]:
@@ -328,7 +293,7 @@ def _from_array(pixels: np.ndarray) -> tuple[np.ndarray, Facts]:
         alpha = array[..., 3:] / 65535
         array = np.round(array[..., :3] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
     elif array.shape[2] == 4:
-        array = np.asarray(_on_white(Image.fromarray(array)))
+        array = on_white(Image.fromarray(array))
     notes = ("narrow-range",) if _is_narrow(array) else ()
     return array, Facts(array.shape[1], array.shape[0], mode, 1, "pixels", notes)
 
@@ -381,16 +346,14 @@ def _drafted(image: Any, size: tuple[int, int], turn: int | None, contract: Inpu
     return shrink if small else 1
 
 
-@cache
-def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-
-
 def _reason(error: Exception, name: str, data: bytes) -> str:
+    if data[128:132] == b"DICM":  # the 128 bytes before it are free, and some begin as a TIFF does
+        return "unsupported format: DICOM"
     text = " ".join(str(error).split())
     if _is_cut(name, data) or re.search("truncated|not enough image data|no more images|EOF", text, re.IGNORECASE):
         return "truncated: the file ends before the image does"
-    return f"damaged {name}: {text or type(error).__name__}"
+    rare = re.search("unsupported|unknown pixel mode|not configured", text, re.IGNORECASE)
+    return f"{'unsupported kind of' if rare else 'damaged'} {name}: {text or type(error).__name__}"
 
 
 def _is_cut(name: str, data: bytes) -> bool:

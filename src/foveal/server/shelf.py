@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from foveal.bundle import Bundle, Manifest, Predictor, bundle_predictor
 from foveal.errors import FovealError, ServeError
 from foveal.readers.image import ImageReader
@@ -114,12 +112,4 @@ def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
     task = named_task(bundle.manifest.task)
     if isinstance(task.reader, ImageReader):
         task = replace(task, reader=replace(task.reader, megapixels=settings.limits.megapixels))
-    predictor = bundle_predictor(bundle, task, settings.device, settings.threads)
-    contract = bundle.manifest.input
-    try:
-        predictor(np.zeros((contract.height, contract.width, 3), np.uint8))
-    except FovealError:
-        raise
-    except Exception as error:  # whatever the runtime raises
-        raise ServeError(f"The model of {path} cannot answer: {type(error).__name__}: {error}") from error
-    return bundle.manifest, predictor
+    return bundle.manifest, bundle_predictor(bundle, task, settings.device, settings.threads)
