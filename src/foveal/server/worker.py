@@ -62,7 +62,7 @@ async def _serve(
     limits = settings.limits
     config = uvicorn.Config(
         application(service),
-        http=bounded_protocol(limits),
+        http=bounded_protocol(limits, service.admission),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -128,7 +128,7 @@ class _Server(uvicorn.Server):
     def end(self, number: int) -> None:
         """Drain and end; at once where it is asked again."""
         self.force_exit = self.should_exit
-        self.should_exit = self._service.draining = True
+        self.should_exit = self._service.admission.draining = True
         if not self.ended_by:
             log("draining", signal=signal.Signals(number).name)
             self.ended_by = int(number)
