@@ -107,6 +107,7 @@ class Load:
         self.told, self.seen = told, Seen()
         self.request = request(told["path"], Path(told["image"]).read_bytes())
         self.sent = 0
+        self._marks = frozenset(told.get("marks", ()))  # counts that are told when they are reached
         self._idle: deque[Connection] = deque()
         self._all: list[Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()
@@ -155,6 +156,8 @@ class Load:
     def _ask(self, connection: Connection) -> None:
         if self._wanted() and connection.open:
             self.sent += 1
+            if self.sent in self._marks:
+                print(json.dumps({"mark": self.sent}), flush=True)
             connection.ask()
 
     def free(self, connection: Connection) -> None:

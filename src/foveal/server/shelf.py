@@ -14,6 +14,7 @@ from foveal.readers.image import ImageReader
 from foveal.server.batching import Batcher
 from foveal.server.logs import log
 from foveal.server.metrics import Metrics
+from foveal.server.priority import step_back
 from foveal.server.problems import Problem
 from foveal.server.settings import Settings
 from foveal.tasks import named_task
@@ -44,10 +45,11 @@ class Shelf:
             FovealError: a bundle cannot be served; the message says why.
         """
         self._places, self._settings, self._metrics = places, settings, metrics
-        self.decoders = ThreadPoolExecutor(settings.limits.decoders, "foveal-decode")
-        self._runner = ThreadPoolExecutor(1, "foveal-run")
+        self.decoders = ThreadPoolExecutor(settings.limits.decoders, "foveal-decode", step_back)
+        self._runner = ThreadPoolExecutor(1, "foveal-run", step_back)
+        self._opener = ThreadPoolExecutor(1, "foveal-open", step_back)  # threads of ONNX Runtime inherit its priority
         self._changing = asyncio.Lock()
-        self.models = self._shelved(self._opened())
+        self.models = self._shelved(self._opener.submit(self._opened).result())
 
     def find(self, name: str | None) -> Served:
         """A model by its name; the only one where None.
@@ -74,7 +76,7 @@ class Shelf:
         async with self._changing:
             before = {name: served.version for name, served in self.models.items()}
             try:
-                opened = await asyncio.to_thread(self._opened)
+                opened = await asyncio.get_running_loop().run_in_executor(self._opener, self._opened)
             except FovealError as error:
                 self._metrics.reloads.labels("refused").inc()
                 log("reload refused", "error", reason=error.message)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Generator, Mapping
@@ -25,6 +26,7 @@ __all__ = ["answer_requests"]
 SPARE = 2.0  # seconds that requests under way may take beyond their own limits before they are cut off
 ORPHANED = 1.0  # seconds between looks whether the process that started this one is still there
 BACKLOG = 2048
+MOST_TURNS = 100  # of the event loop, in which the last connections are taken in
 
 
 def answer_requests(
@@ -124,6 +126,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         log("listening", url=self._url, models=list(self._service.shelf.models))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Clients that are connected already are answered, those in the listener's queue, too."""
+        for _ in range(MOST_TURNS):
+            if not select.select(sockets or [], [], [], 0)[0]:
+                break
+            await asyncio.sleep(0)  # the loop takes them in
+        await super().shutdown(sockets)
 
     def end(self, number: int) -> None:
         """Drain and end; at once where it is asked again."""
