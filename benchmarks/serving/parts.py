@@ -1,6 +1,7 @@
 """What is measured of a server, each with the bars that it is held to."""
 
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 from serving.process import Program, Server
 
+LOOKS = 9  # a second; what requests under way hold comes and goes
 MARKS = (1_000, 10_000, 50_000)  # requests
 CROWD = 400  # connections
 REFUSED_MS, GROWTH, SLOW_SECONDS, SLOWER = 50.0, 0.02, 15.0, 2.0
@@ -47,7 +49,11 @@ def steady(server: Server, image: str, connections: int, seconds: float, ours: b
     memory: dict[int, float] = {}
 
     def mark(count: int) -> None:
-        memory[count] = server.memory()
+        looks = []
+        for _ in range(LOOKS):
+            looks.append(server.memory())
+            time.sleep(0.1)
+        memory[count] = statistics.median(looks)
 
     told = {"connections": connections, "seconds": seconds, "requests": requests, "marks": MARKS}
     seen = _load(server, image, **told).seen(mark)

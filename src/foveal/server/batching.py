@@ -78,7 +78,9 @@ class Batcher:
         queued.inc(count)
         try:
             async with asyncio.timeout_at(end):
-                found = await asyncio.gather(*map(self._answer, images))
+                waiting = [self._answer(image) for image in images]
+                del images  # each is let go once it is decoded
+                found = await asyncio.gather(*waiting)
         except TimeoutError:
             self._count("late", count)
             raise Problem(
@@ -114,6 +116,7 @@ class Batcher:
         except UnreadableImage as error:
             return error
         finally:
+            del image
             self._decoding -= 1
             self._told()
         ready = _Ready(pixels, geometry, loop.create_future())

@@ -153,7 +153,8 @@ async def received(request: Request, limits: Limits, memory: Memory) -> AsyncIte
                 memory.held += len(chunk)
                 held += len(chunk)
                 chunks.append(chunk)
-        yield b"".join(chunks)
+        chunks[:] = [chunks[0] if len(chunks) == 1 else b"".join(chunks)]
+        yield chunks.pop()  # whoever is given the body has the only reference
     except TimeoutError:
         detail = f"The body did not arrive in {limits.body_seconds:g} s."
         raise Problem(408, "slow", detail, {"Connection": "close"}) from None

@@ -20,6 +20,9 @@ from foveal.server.settings import Limits
 __all__ = ["bounded_protocol"]
 
 MOST_HEADERS = 64 << 10  # bytes, of a request line and headers
+READ = (
+    96 << 10
+)  # bytes at one time; asyncio asks for 256 KiB, and what a smaller body leaves of them are holes in the heap
 DROPPED = 1 << 20  # bytes of a refused body that are read and thrown away, to keep the connection
 LATER = 1.0  # seconds after which a body is given up by force; before it the application has answered 408
 GRACE = 1.0  # seconds in which connections may send another request when the server ends
@@ -42,6 +45,7 @@ class Bounded(HttpToolsProtocol):
         self._dropping = False  # the body of a request that was refused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        transport.max_size = READ  # type: ignore[attr-defined]
         self._line = Line(transport, self.loop)
         super().connection_made(cast(asyncio.Transport, self._line))
         if len(self.connections) > self._limits.connections:
@@ -75,12 +79,11 @@ class Bounded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_headers, self._dropping = True, False
+        self._in_headers, self._dropping, self._line.unread = True, False, True
         self._within(self._limits.header_seconds, self._late_headers)
 
     def on_headers_complete(self) -> None:
         self._in_headers, self._in_body, self._seen = False, True, 0
-        self._line.unread = True
         self._within(self._limits.body_seconds + LATER, self._late_body)
         if self._line.is_closing():  # requests behind one that ended the connection
             return

@@ -59,7 +59,7 @@ def _predictions(router: APIRouter, service: Service) -> None:
         def read(body: bytes) -> list[Part]:
             return images_of(body, kind, most)
 
-        parts, answers = await service.answered(request, served, read, lambda part: part.data)
+        parts, answers = await service.answered(request, served, read, Part.taken)
         told = [
             {
                 "file": part.file,

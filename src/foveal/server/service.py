@@ -53,7 +53,8 @@ class Service:
 
         Args:
             read: the images in a body, one or more.
-            image: encoded bytes or pixels of one of them.
+            image: takes encoded bytes or pixels out of one of them. Nothing keeps them once they are decoded: what
+                waits for the network would else hold most of the memory.
 
         Raises:
             Problem: the body or what is in it is refused, or there is too much to do.
@@ -66,6 +67,7 @@ class Service:
             end = loop.time() + limits.answer_seconds
             size = len(body)
             found = read(body) if size <= SMALL else await loop.run_in_executor(self.shelf.decoders, read, body)
+            del body
             request.scope["told"] = {"model": served.name, "images": len(found), "bytes": size}
             answers = await served.batcher.answers([image(item) for item in found], end)
         if len(answers) == 1 and isinstance(answers[0], UnreadableImage):
