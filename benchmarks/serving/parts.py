@@ -127,6 +127,7 @@ def reload(server: Server, image: str, seconds: float) -> Row:
 
 def stop(start: Callable[[], Any], image: str) -> Row:
     """SIGTERM while it answers, several times; the last one's times."""
+    seen: dict[str, Any] = {}
     failed, took, codes = 0, [], []
     for _ in range(STOPS):
         with start() as server:

@@ -34,10 +34,10 @@ async def main(told: dict[str, Any]) -> dict[str, Any]:
             dribble = asyncio.create_task(_dribble(writer, _first(told["path"], bool(k % 2)), drip, told["every"]))
             try:
                 answer = await asyncio.wait_for(reader.read(), end + PATIENCE - began)
-            except OSError:
-                answer = b""
             except TimeoutError:
                 answer = b"HTTP/1.1 never closed"
+            except OSError:
+                answer = b""
             lives.append(time.perf_counter() - began)
             dribble.cancel()
             status = answer[9:12].decode() or "none"

@@ -89,9 +89,11 @@ class Admission:
         route = path.replace(f"/{name}/", "/{name}/") if name else path if asked else OTHER
         self._metrics.requests.labels(method_of(method), route, str(problem.status)).inc()
         if not self._turned_away:
-            asyncio.get_running_loop().call_later(TOLD_EVERY, self._tell)
+            asyncio.get_running_loop().call_later(TOLD_EVERY, self.tell)
         self._turned_away[problem.kind] += 1
 
-    def _tell(self) -> None:
-        log("refused", "warning", **self._turned_away)
-        self._turned_away.clear()
+    def tell(self) -> None:
+        """Log how many were refused since it was last told, by kind."""
+        if self._turned_away:
+            log("refused", "warning", **self._turned_away)
+            self._turned_away.clear()

@@ -144,6 +144,7 @@ class Bounded(HttpToolsProtocol):
 
     def _turn_away(self, problem: Problem, path: str) -> None:
         """Answer at once. The body is read and dropped where it is small, else the connection ends (RFC 9112, 9.3)."""
+        assert self.parser is not None
         headers = dict(self.headers)
         size = headers.get(b"content-length", b"0")
         keep = (

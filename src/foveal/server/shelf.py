@@ -102,7 +102,7 @@ class Shelf:
 
 
 def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
-    """A bundle, ready: it has answered one image.
+    """A bundle, ready: it has answered one image, and as many as a run may have.
 
     Raises:
         FovealError: it is damaged, or needs torch.
@@ -120,6 +120,9 @@ def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
     contract = bundle.manifest.input
     try:
         predictor(np.zeros((contract.height, contract.width, 3), np.uint8))
+        # The runtime keeps the memory of the largest batch that it has seen; now rather than at some later time.
+        most = min(settings.limits.batch, predictor.largest)
+        predictor.run(np.zeros((most, contract.height, contract.width, contract.channels), np.uint8))
     except FovealError:
         raise
     except Exception as error:  # whatever the runtime raises

@@ -79,6 +79,7 @@ async def _serve(
     await server.serve(sockets=[listener])
     if watching:
         watching.cancel()
+    service.admission.tell()
     log("stopped", signal=signal.Signals(server.ended_by).name if server.ended_by else None)
     return server.ended_by
 
