@@ -15,6 +15,7 @@ import uvicorn
 
 from foveal.errors import FovealError
 from foveal.server.application import application
+from foveal.server.heap import give_back
 from foveal.server.logs import log, take_over_logging
 from foveal.server.metrics import Metrics
 from foveal.server.protocol import bounded_protocol
@@ -48,6 +49,7 @@ def answer_requests(
         FovealError: a bundle cannot be served.
     """
     take_over_logging()
+    give_back()
     return asyncio.run(_serve(places, settings, listener, url, parent))
 
 
