@@ -12,8 +12,9 @@ ARENAS = 2
 
 
 def give_back() -> None:
-    """Let glibc map blocks of the size of a body apart, and unmap them when they are freed, instead of keeping them in a
-    heap that is as large as what was once held at one time. To be called before threads begin; does nothing elsewhere.
+    """Let glibc map blocks of the size of a body apart, and unmap them when they are freed, instead of keeping them
+    in a heap that is as large as what was once held at one time. To be called before threads begin; does nothing
+    elsewhere.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another libc
