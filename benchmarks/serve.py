@@ -1,66 +1,109 @@
-"""Requests a second and how long they take: `foveal serve` beside ONNX Runtime behind FastAPI, same model, same images.
+"""What a server does under load: `foveal serve` beside ONNX Runtime behind FastAPI, same model, same images.
 
-Each server is a process of its own, the load another. Closed loop: each of n connections sends its next request when it
-has its answer; the best number of connections of a server is its capacity. Overload: requests are sent twice as often
-as that, whether answers have come or not, and those that are answered and refused are timed apart. Memory: of the
-server, before and after.
+Each server is a process of its own, the load another (serving/load.py), on the same machine. Parts:
 
-    python benchmarks/serve.py BUNDLE [--seconds 20] [--connections 1 8 32] [--image FILE] [--workers 1]
+load      requests a second and their times: each of n connections sends its next request when it has its answer; the
+          last number of connections for `--minutes`
+overload  requests come twice as fast as it answers, whether answers have come or not
+memory    of the process and its children (PSS) at request 1,000, 10,000 and 50,000, during `load`
+slow      8 ordinary connections alone and beside 500 that send a byte a second; Foveal only, as all that follow
+reload    SIGHUP and /admin/reload while it answers
+stop      SIGTERM while it answers
+
+    python benchmarks/serve.py BUNDLE --check
+    python benchmarks/serve.py BUNDLE --parts overload --only foveal --seconds 10
 """
 
 import argparse
-import asyncio
+import io
 import json
 import os
 import platform
-import socket
-import statistics
-import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from serving.process import running
+
+from serving import parts
+
 HERE = Path(__file__).parent
-BOUNDARY = b"foveal-bench"
+PARTS = ("load", "overload", "memory", "slow", "reload", "stop")
+OURS, PLAIN = "foveal", "plain"
+TITLES = ("server", "load", "answered/s", "p50 ms", "p99 ms", "refused/s", "p50 ms", "p99 ms", "failed", "beside")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", choices=(OURS, PLAIN), help="one of the servers")
+    parser.add_argument("--seconds", type=float, default=20, help="of each measurement but the long one (default 20)")
+    parser.add_argument("--minutes", type=float, default=5, help="of the last number of connections (default 5)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--image", type=Path)
+    parser.add_argument("--image", type=Path, help="to send; a photograph of 640×480, drawn here, unless said")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--load", nargs=4, metavar=("URL", "RATE", "N", "SECONDS"), help=argparse.SUPPRESS)
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is not reached")
     options = parser.parse_args()
-    image = options.image.read_bytes() if options.image else photograph()
-    if options.load:
-        url, rate, connections, seconds = options.load
-        print(json.dumps(asyncio.run(load(url, image, float(rate), int(connections), float(seconds)))))
-        return
     versions = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "fastapi", "uvicorn"))
-    print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, {versions}")
-    print(f"image of {len(image):,} bytes, {options.seconds:g} s each\n")
-    print("| server | load | requests/s | p50 ms | p99 ms | refused/s | p99 ms | failed | memory MB |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name, command in servers(options):
-        with running(command) as (process, url):
-            before, capacity = memory_of(process), 0.0
+    print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, {versions}\n")
+    print("| " + " | ".join(TITLES) + " |\n|" + " --- |" * len(TITLES), flush=True)
+    missed: list[str] = []
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        file.write(options.image.read_bytes() if options.image else photograph())
+        file.flush()
+        for name in (OURS, PLAIN):
+            if options.only in (None, name):
+                for row in rows(options, name, file.name):
+                    print(line(name, row), flush=True)
+                    missed += [f"{name}, {row.load}: {bar}" for bar, reached in row.bars.items() if not reached]
+    print("\n" + "\n".join(f"- NOT reached: {bar}" for bar in missed or ()) if missed else "\nAll bars are reached.")
+    if options.check and missed:
+        sys.exit(1)
+
+
+def rows(options: argparse.Namespace, name: str, image: str) -> Iterator[parts.Row]:
+    """What is asked for of one server."""
+    ours, wanted = name == OURS, set(options.parts)
+    start = partial(running, name, *arguments(options, name))
+    with start() as server:
+        capacity = 0.0
+        if "load" in wanted:
             for connections in options.connections:
-                found = asked(options, url, 0, connections)
-                capacity = max(capacity, found["answered"] / found["seconds"])
-                row(name, f"{connections} connections", found, f"{before:.0f} → {memory_of(process):.0f}")
-            found = asked(options, url, 2 * capacity, 400)
-            row(name, f"{2 * capacity:.0f} a second", found, f"{before:.0f} → {memory_of(process):.0f}")
+                last = connections == options.connections[-1]
+                seconds = 60 * options.minutes if last else options.seconds
+                row = parts.steady(server, image, connections, seconds, ours)
+                capacity = max(capacity, row.rate)
+                yield row
+        elif "memory" in wanted:
+            yield parts.steady(server, image, options.connections[-1], 600, ours, parts.MARKS[-1])
+        if "overload" in wanted:
+            capacity = capacity or parts.steady(server, image, 32, min(10, options.seconds), ours).rate
+            yield parts.overload(server, image, capacity, options.seconds, ours)
+        if ours and "slow" in wanted:
+            yield from parts.slow(server, image, options.seconds)
+        if ours and "reload" in wanted:
+            yield parts.reload(server, image, options.seconds)
+    if ours and "stop" in wanted:
+        yield parts.stop(start, image)
+
+
+def arguments(options: argparse.Namespace, name: str) -> tuple[list[str], str]:
+    """What Python is given to start the server, but for the port, and the path of its predictions."""
+    if name == OURS:
+        return ["-m", "foveal", "serve", f"bench={options.bundle}", "--workers", str(options.workers), "--port"], (
+            "/v1/predict"
+        )
+    contract = json.loads((options.bundle / "bundle.json").read_text())["input"]
+    size = [str(contract[key]) for key in ("height", "width", "channels")]
+    return [str(HERE / "peers" / "serve_plain.py"), str(options.bundle / "model.onnx"), *size], "/predict"
 
 
 def photograph() -> bytes:
     """A JPEG as large as a small photograph, drawn here: 640×480."""
-    import io
-
     import numpy as np
     from PIL import Image
 
@@ -70,116 +113,16 @@ def photograph() -> bytes:
     return file.getvalue()
 
 
-def servers(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
-    contract = json.loads((options.bundle / "bundle.json").read_text())["input"]
-    port = free_port()
-    ours = ["-m", "foveal", "serve", f"bench={options.bundle}", "--workers", str(options.workers)]
-    yield "foveal serve", [sys.executable, *ours, "--port", str(port), "/v1/predict"]
-    size = [str(contract[key]) for key in ("height", "width", "channels")]
-    plain = [str(HERE / "peers" / "serve_plain.py"), str(options.bundle / "model.onnx"), *size]
-    yield "plain FastAPI", [sys.executable, *plain, str(free_port()), "/predict"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[tuple[subprocess.Popen, str]]:
-    """The server, once it listens, and the address of its predictions."""
-    *command, path = command
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = ("127.0.0.1", int(command[-1]))
-    try:
-        for _ in range(300):
-            try:
-                socket.create_connection(address, 0.2).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield process, f"{address[0]}:{address[1]}{path}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def memory_of(process: subprocess.Popen) -> float:
-    """Resident MB of it and those that it started."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
-    rows = [tuple(map(int, line.split())) for line in found.splitlines()]
-    return sum(rss for pid, parent, rss in rows if process.pid in (pid, parent)) / 1024
-
-
-def asked(options: argparse.Namespace, url: str, rate: float, connections: int) -> dict:
-    """The load, from a process of its own."""
-    image = ["--image", str(options.image)] if options.image else []
-    told = [url, str(rate), str(connections), str(options.seconds)]
-    command = [sys.executable, __file__, str(options.bundle), *image, "--load", *told]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-async def load(url: str, image: bytes, rate: float, connections: int, seconds: float) -> dict:
-    """Times in seconds by outcome. A rate of 0: as fast as answers come."""
-    address, path = url.split("/", 1)
-    host, port = address.split(":")
-    part = b'Content-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg'
-    body = b"--%b\r\n%b\r\n\r\n%b\r\n--%b--\r\n" % (BOUNDARY, part, image, BOUNDARY)
-    head = (
-        f"POST /{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY.decode()}\r\n\r\n"
-    )
-    request = head.encode() + body
-    times: dict[str, list[float]] = {"answered": [], "refused": [], "failed": []}
-    begin = time.perf_counter() + 0.5
-    end = begin + seconds
-    turn = 0
-
-    async def client() -> None:
-        nonlocal turn
-        reader = writer = None
-        while time.perf_counter() < end:
-            if rate:  # when this request is due, whatever became of the others; late ones count from then
-                due, turn = begin + turn / rate, turn + 1
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            else:
-                due = time.perf_counter()
-            try:
-                if writer is None:
-                    reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(request)
-                await writer.drain()
-                status = await asyncio.wait_for(response(reader), 30)
-            except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError):
-                status, writer = 0, None
-            kind = "answered" if status == 200 else "refused" if status == 503 else "failed"
-            times[kind].append(time.perf_counter() - due)
-
-    await asyncio.gather(*(client() for _ in range(connections)))
-    took = time.perf_counter() - begin
-    told: dict[str, float] = {kind: len(found) for kind, found in times.items()} | {"seconds": took}
+def line(name: str, row: parts.Row) -> str:
+    """Of the table."""
+    seen = row.seen
+    cells = [name, row.load]
     for kind in ("answered", "refused"):
-        found = sorted(times[kind]) or [float("nan")]
-        told |= {f"{kind}_p50": statistics.median(found), f"{kind}_p99": found[int(0.99 * (len(found) - 1))]}
-    return told
-
-
-async def response(reader: asyncio.StreamReader) -> int:
-    head = await reader.readuntil(b"\r\n\r\n")
-    size = next(int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length"))
-    await reader.readexactly(size)
-    return int(head.split(b" ", 2)[1])
-
-
-def row(name: str, what: str, found: dict, memory: str) -> None:
-    answered, refused = (found[kind] / found["seconds"] for kind in ("answered", "refused"))
-    cells = [name, what, f"{answered:.0f}", f"{1e3 * found['answered_p50']:.1f}", f"{1e3 * found['answered_p99']:.1f}"]
-    cells += [f"{refused:.0f}", f"{1e3 * found['refused_p99']:.1f}", f"{found['failed']:.0f}", memory]
-    print("| " + " | ".join(cells) + " |", flush=True)
+        found = seen[kind]
+        times = [f"{found[at]:.1f}" if found["n"] else "–" for at in ("p50", "p99")]
+        cells += [f"{found['n'] / seen['seconds']:.0f}", *times]
+    failed = ", ".join(f"{count} {why}" for why, count in seen["failed"].items()) or "0"
+    return "| " + " | ".join([*cells, failed, row.note]) + " |"
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ def test_too_many_requests_are_refused_and_probes_are_not() -> None:
 def test_readiness_ends_with_draining() -> None:
     service = service_of()
     with client_of(service) as client:
-        service.draining = True
+        service.admission.draining = True
         for path in ("/readyz", "/v2/health/ready", "/v2/models/photos/ready"):
             problem_of(client.get(path), 503)
         assert client.get("/healthz").status_code == 200

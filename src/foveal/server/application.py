@@ -35,7 +35,7 @@ def application(service: Service) -> ASGIApp:
     for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, problem)
     app.openapi = lambda: _openapi(app, bool(service.settings.token))
-    return Gate(app, service.settings, service.metrics)
+    return Gate(app, service.settings, service.metrics, service.admission)
 
 
 def _as_problem(error: Exception) -> Problem:

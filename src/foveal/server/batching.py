@@ -23,6 +23,7 @@ from foveal.types import Geometry
 __all__ = ["Answer", "Batcher"]
 
 Answer = Prediction | UnreadableImage
+AT_ONCE = 4  # answers that are written before the event loop looks at who else wants something
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +59,7 @@ class Batcher:
         self._inside = self._decoding = 0  # images
         self._gathered = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
+        self._handing_out: set[asyncio.Task[None]] = set()
 
     async def answers(self, images: Sequence[bytes | np.ndarray], end: float) -> list[Answer]:
         """An answer an image, in order.
@@ -76,7 +78,9 @@ class Batcher:
         queued.inc(count)
         try:
             async with asyncio.timeout_at(end):
-                found = await asyncio.gather(*map(self._answer, images))
+                waiting = [self._answer(image) for image in images]
+                del images  # each is let go once it is decoded
+                found = await asyncio.gather(*waiting)
         except TimeoutError:
             self._count("late", count)
             raise Problem(
@@ -112,6 +116,7 @@ class Batcher:
         except UnreadableImage as error:
             return error
         finally:
+            del image
             self._decoding -= 1
             self._told()
         ready = _Ready(pixels, geometry, loop.create_future())
@@ -153,13 +158,20 @@ class Batcher:
                 answers: Sequence[Any] = await loop.run_in_executor(self._runner, self._run, batch)
             except Exception as error:
                 answers = [error] * len(batch)
-            for ready, answer in zip(batch, answers, strict=True):
-                if ready.answer.done():  # nobody waits any more
-                    continue
-                if isinstance(answer, Exception):
-                    ready.answer.set_exception(answer)
-                else:
-                    ready.answer.set_result(answer)
+            task = loop.create_task(self._handed_out(batch, answers))  # while the next run goes on
+            self._handing_out.add(task)
+            task.add_done_callback(self._handing_out.discard)
+
+    async def _handed_out(self, batch: Sequence[_Ready], answers: Sequence[Any]) -> None:
+        for k, (ready, answer) in enumerate(zip(batch, answers, strict=True), 1):
+            if ready.answer.done():  # nobody waits any more
+                continue
+            if isinstance(answer, Exception):
+                ready.answer.set_exception(answer)
+            else:
+                ready.answer.set_result(answer)
+            if k % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _taken(self) -> list[_Ready]:
         batch: list[_Ready] = []

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foveal.server.admission import PROBES, Admission, Ticket
 from foveal.server.logs import log, where
-from foveal.server.metrics import Metrics
+from foveal.server.metrics import OTHER, Metrics, method_of
 from foveal.server.problems import RETRY, Problem, answer
 from foveal.server.settings import LOOPBACK, Limits, Settings
 
-__all__ = ["OPEN", "PROBES", "Gate", "Memory", "received"]
+__all__ = ["OPEN", "Gate", "Memory", "received"]
 
-PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 OPEN = (*PROBES, "/")  # that need no token: nothing of a model is in them
 NUMBER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 GONE = 499  # in log and metrics: the client went away before its answer
@@ -44,8 +44,8 @@ class Gate:
     answered: a web page from elsewhere, open in a browser here, is neither same-origin nor knows its name.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, admission: Admission) -> None:
+        self._app, self._metrics, self._admission = app, metrics, admission
         self._bearer = f"Bearer {settings.token}".encode() if settings.token else b""
         self._under_way = 0
 
@@ -56,6 +56,8 @@ class Gate:
         began = time.perf_counter()
         sent = scope["sent"] = {"status": 0}
         number = scope["number"] = _number(scope)
+        alone = "ticket" not in scope  # no protocol before it, and so no body that is still to come
+        ticket = scope.setdefault("ticket", Ticket())
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -66,7 +68,9 @@ class Gate:
         self._under_way += 1
         self._metrics.under_way.set(self._under_way)
         try:
-            self._admit(Request(scope))
+            self._admit(Request(scope), ticket)
+            if alone:
+                self._admission.arrived(ticket)
             await self._app(scope, receive, sending)
         except Problem as problem:
             await answer(problem, number, scope["path"])(scope, receive, sending)
@@ -75,11 +79,12 @@ class Gate:
         except Exception as error:  # answered with 500 by the application
             log("mistake", "error", request=number, **where(error))
         finally:
+            self._admission.ended(ticket)
             self._under_way -= 1
             self._metrics.under_way.set(self._under_way)
             self._told(scope, sent["status"], time.perf_counter() - began)
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request, ticket: Ticket) -> None:
         """
         Raises:
             Problem: 401, 403, 421 or 503.
@@ -102,19 +107,19 @@ class Gate:
             origin = headers.get("origin")
             if origin is not None and urlsplit(origin).netloc != headers.get("host"):
                 raise Problem(403, "origin", "Pages of other origins may not ask a server that has no token.")
-        if self._under_way > self._settings.limits.requests and path not in PROBES and path != "/metrics":
-            raise Problem(503, "busy", f"{self._settings.limits.requests} requests are under way; try again.", RETRY)
+        if not ticket.asked and (problem := self._admission.refusal(path)):
+            raise problem
 
     def _told(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")
-        self._metrics.requests.labels(_method(scope), route, str(status)).inc()
+        route = getattr(scope.get("route"), "path", OTHER)
+        self._metrics.requests.labels(method_of(scope["method"]), route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         client = scope.get("client")
         log(
             "request",
             request=scope["number"],
             client=client[0] if client else None,
-            method=_method(scope),
+            method=method_of(scope["method"]),
             path=scope["path"][:200],
             status=status,
             seconds=round(seconds, 4),
@@ -148,9 +153,11 @@ async def received(request: Request, limits: Limits, memory: Memory) -> AsyncIte
                 memory.held += len(chunk)
                 held += len(chunk)
                 chunks.append(chunk)
-        yield b"".join(chunks)
+        chunks[:] = [chunks[0] if len(chunks) == 1 else b"".join(chunks)]
+        yield chunks.pop()  # whoever is given the body has the only reference
     except TimeoutError:
-        raise Problem(408, "slow", f"The body did not arrive in {limits.body_seconds:g} s.") from None
+        detail = f"The body did not arrive in {limits.body_seconds:g} s."
+        raise Problem(408, "slow", detail, {"Connection": "close"}) from None
     finally:
         memory.held -= held
 
@@ -163,11 +170,6 @@ def _number(scope: Scope) -> str:
     """The client's own number of the request, where it is one; else a new one."""
     given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
     return given if NUMBER.fullmatch(given) else uuid.uuid4().hex
-
-
-def _method(scope: Scope) -> str:
-    known = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT")
-    return scope["method"] if scope["method"] in known else "other"
 
 
 def _host(header: str) -> str:

@@ -186,7 +186,7 @@ def routes(service: Service) -> APIRouter:
 
 
 def _check_ready(service: Service) -> None:
-    if service.draining:
+    if service.admission.draining:
         raise Problem(503, "draining", "The server ends, and answers only what is under way.")
 
 

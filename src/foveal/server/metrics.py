@@ -15,11 +15,13 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+__all__ = ["CONTENT_TYPE_LATEST", "OTHER", "Metrics", "method_of"]
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT")
+OTHER = "other"  # methods and paths that clients make up: each would be a series of its own
 
 
 class Metrics:
@@ -67,3 +69,8 @@ class Metrics:
         every = CollectorRegistry()
         MultiProcessCollector(every)
         return generate_latest(every)
+
+
+def method_of(name: str) -> str:
+    """The label of a request's method."""
+    return name if name in METHODS else OTHER

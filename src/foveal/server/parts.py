@@ -29,6 +29,11 @@ class Part:
     file: str | None
     data: bytes
 
+    def taken(self) -> bytes:
+        """The data, which it has no more."""
+        data, self.data = self.data, b""
+        return data
+
 
 def images_of(body: bytes, content_type: str, most: int) -> list[Part]:
     """The images of a body, one or more, in their order.

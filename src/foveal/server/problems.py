@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -54,14 +55,19 @@ def answer(problem: Problem, request: str | None = None, path: str = "") -> Resp
     return Response(json.dumps(told), problem.status, problem.headers, MEDIA_TYPE)
 
 
-def raw(status: int, kind: str, detail: str) -> bytes:
-    """The same as bytes for a connection on which no request could be read; the connection is closed after it."""
-    body = json.dumps(document(status, kind, detail)).encode()
+@lru_cache(64)
+def raw(status: int, kind: str, detail: str, path: str = "", close: bool = True) -> bytes:
+    """The same as bytes, for a request that no application sees.
+
+    Args:
+        close: whether the connection is closed after it.
+    """
+    body = json.dumps(document(status, kind, detail, path=path)).encode()
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(body)}",
-        "Connection: close",
+        *(["Connection: close"] if close else []),
         *(["Retry-After: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
     ]
     return "\r\n".join([*lines, "", ""]).encode() + body

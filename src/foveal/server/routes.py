@@ -59,7 +59,7 @@ def _predictions(router: APIRouter, service: Service) -> None:
         def read(body: bytes) -> list[Part]:
             return images_of(body, kind, most)
 
-        parts, answers = await service.answered(request, served, read, lambda part: part.data)
+        parts, answers = await service.answered(request, served, read, Part.taken)
         told = [
             {
                 "file": part.file,
@@ -87,7 +87,7 @@ def _probes(router: APIRouter, service: Service) -> None:
     @router.get("/readyz", response_model=Status, responses=problems(), tags=["probes"])
     async def readyz() -> Response:
         """Whether it takes requests: 503 while it ends."""
-        if service.draining:
+        if service.admission.draining:
             raise Problem(503, "draining", "The server ends, and answers only what is under way.")
         return as_json({"status": "ready"})
 

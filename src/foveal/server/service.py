@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foveal.errors import UnreadableImage
+from foveal.server.admission import Admission
 from foveal.server.batching import Answer
 from foveal.server.gate import Memory, received
 from foveal.server.metrics import Metrics
@@ -31,18 +33,18 @@ class Service:
 
     Args:
         tell_others: makes the other workers reload, too; gives how many there are.
-        draining: whether it answers what is under way, and then ends.
     """
 
     settings: Settings
     metrics: Metrics
     shelf: Shelf
     tell_others: Callable[[], int] = lambda: 0
-    draining: bool = False
     memory: Memory = field(init=False)
+    admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.settings.limits.memory)
+        self.admission = Admission(self.settings.limits.requests, self.metrics, self._full)
 
     async def answered(
         self, request: Request, served: Served, read: Callable[[bytes], Sequence[T]], image: Callable[[T], Any]
@@ -51,7 +53,8 @@ class Service:
 
         Args:
             read: the images in a body, one or more.
-            image: encoded bytes or pixels of one of them.
+            image: takes encoded bytes or pixels out of one of them. Nothing keeps them once they are decoded: what
+                waits for the network would else hold most of the memory.
 
         Raises:
             Problem: the body or what is in it is refused, or there is too much to do.
@@ -59,14 +62,24 @@ class Service:
         limits, loop = self.settings.limits, asyncio.get_running_loop()
         served.batcher.check_room()  # before a body is read for nothing
         async with received(request, limits, self.memory) as body:
+            if request.scope["ticket"].crowded:
+                raise self.admission.busy()
             end = loop.time() + limits.answer_seconds
             size = len(body)
             found = read(body) if size <= SMALL else await loop.run_in_executor(self.shelf.decoders, read, body)
+            del body
             request.scope["told"] = {"model": served.name, "images": len(found), "bytes": size}
             answers = await served.batcher.answers([image(item) for item in found], end)
         if len(answers) == 1 and isinstance(answers[0], UnreadableImage):
             raise Problem(422, "unreadable", f"The image cannot be decoded: {answers[0].message}")
         return found, answers
+
+    def _full(self, name: str | None) -> Problem | None:
+        try:
+            self.shelf.find(name).batcher.check_room()
+        except Problem as problem:
+            return problem if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return None
 
 
 def as_json(content: dict[str, Any], status: int = 200) -> Response:

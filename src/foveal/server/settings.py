@@ -25,7 +25,7 @@ class Limits:
         body_seconds: for its body to arrive.
         answer_seconds: from then to the answer.
         queue: images of all requests that wait or are being answered, for each model.
-        requests: under way at one time.
+        requests: whose body is here and that are not answered yet, at one time.
         connections: open at one time.
         batch: images answered in one run of the network, at the most.
         wait: seconds that an image waits for others that are still being decoded.

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from foveal.bundle import Bundle, Manifest, Predictor, bundle_predictor
 from foveal.errors import FovealError, ServeError
 from foveal.readers.image import ImageReader
 from foveal.server.batching import Batcher
 from foveal.server.logs import log
 from foveal.server.metrics import Metrics
+from foveal.server.priority import step_back
 from foveal.server.problems import Problem
 from foveal.server.settings import Settings
 from foveal.tasks import named_task
@@ -42,10 +45,11 @@ class Shelf:
             FovealError: a bundle cannot be served; the message says why.
         """
         self._places, self._settings, self._metrics = places, settings, metrics
-        self.decoders = ThreadPoolExecutor(settings.limits.decoders, "foveal-decode")
-        self._runner = ThreadPoolExecutor(1, "foveal-run")
+        self.decoders = ThreadPoolExecutor(settings.limits.decoders, "foveal-decode", step_back)
+        self._runner = ThreadPoolExecutor(1, "foveal-run", step_back)
+        self._opener = ThreadPoolExecutor(1, "foveal-open", step_back)  # threads of ONNX Runtime inherit its priority
         self._changing = asyncio.Lock()
-        self.models = self._shelved(self._opened())
+        self.models = self._shelved(self._opener.submit(self._opened).result())
 
     def find(self, name: str | None) -> Served:
         """A model by its name; the only one where None.
@@ -72,7 +76,7 @@ class Shelf:
         async with self._changing:
             before = {name: served.version for name, served in self.models.items()}
             try:
-                opened = await asyncio.to_thread(self._opened)
+                opened = await asyncio.get_running_loop().run_in_executor(self._opener, self._opened)
             except FovealError as error:
                 self._metrics.reloads.labels("refused").inc()
                 log("reload refused", "error", reason=error.message)
@@ -98,7 +102,7 @@ class Shelf:
 
 
 def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
-    """A bundle, ready: it has answered one image.
+    """A bundle, ready: it has answered one image, and as many as a run may have.
 
     Raises:
         FovealError: it is damaged, or needs torch.
@@ -112,4 +116,12 @@ def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
     task = named_task(bundle.manifest.task)
     if isinstance(task.reader, ImageReader):
         task = replace(task, reader=replace(task.reader, megapixels=settings.limits.megapixels))
-    return bundle.manifest, bundle_predictor(bundle, task, settings.device, settings.threads)
+    predictor = bundle_predictor(bundle, task, settings.device, settings.threads)
+    contract, most = bundle.manifest.input, min(settings.limits.batch, predictor.largest)
+    try:  # the runtime keeps the memory of the largest batch that it has seen: now rather than at some later time
+        predictor.run(np.zeros((most, contract.height, contract.width, contract.channels), np.uint8))
+    except FovealError:
+        raise
+    except Exception as error:  # whatever the runtime raises
+        raise ServeError(f"The model of {path} cannot answer: {type(error).__name__}: {error}") from error
+    return bundle.manifest, predictor

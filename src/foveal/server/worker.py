@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import os
+import select
 import signal
 import socket
 from collections.abc import Generator, Mapping
@@ -13,6 +15,7 @@ import uvicorn
 
 from foveal.errors import FovealError
 from foveal.server.application import application
+from foveal.server.heap import give_back
 from foveal.server.logs import log, take_over_logging
 from foveal.server.metrics import Metrics
 from foveal.server.protocol import bounded_protocol
@@ -25,6 +28,7 @@ __all__ = ["answer_requests"]
 SPARE = 2.0  # seconds that requests under way may take beyond their own limits before they are cut off
 ORPHANED = 1.0  # seconds between looks whether the process that started this one is still there
 BACKLOG = 2048
+MOST_TURNS = 100  # of the event loop, in which the last connections are taken in
 
 
 def answer_requests(
@@ -45,6 +49,7 @@ def answer_requests(
         FovealError: a bundle cannot be served.
     """
     take_over_logging()
+    give_back()
     return asyncio.run(_serve(places, settings, listener, url, parent))
 
 
@@ -62,7 +67,7 @@ async def _serve(
     limits = settings.limits
     config = uvicorn.Config(
         application(service),
-        http=bounded_protocol(limits),
+        http=bounded_protocol(limits, service.admission),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -73,10 +78,13 @@ async def _serve(
         timeout_graceful_shutdown=int(limits.body_seconds + limits.answer_seconds + SPARE),
     )
     server = _Server(config, service, url)
+    gc.collect()
+    gc.freeze()  # else each full collection goes through all that was imported, 40 ms in which nobody is answered
     watching = asyncio.create_task(_watch(server, parent)) if parent is not None else None
     await server.serve(sockets=[listener])
     if watching:
         watching.cancel()
+    service.admission.tell()
     log("stopped", signal=signal.Signals(server.ended_by).name if server.ended_by else None)
     return server.ended_by
 
@@ -125,10 +133,18 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         log("listening", url=self._url, models=list(self._service.shelf.models))
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Clients that are connected already are answered, those in the listener's queue, too."""
+        for _ in range(MOST_TURNS):
+            if not select.select(sockets or [], [], [], 0)[0]:
+                break
+            await asyncio.sleep(0)  # the loop takes them in
+        await super().shutdown(sockets)
+
     def end(self, number: int) -> None:
         """Drain and end; at once where it is asked again."""
         self.force_exit = self.should_exit
-        self.should_exit = self._service.draining = True
+        self.should_exit = self._service.admission.draining = True
         if not self.ended_by:
             log("draining", signal=signal.Signals(number).name)
             self.ended_by = int(number)
