@@ -99,7 +99,7 @@ def test_nothing_is_overwritten(trained: Run, shipped: Path) -> None:
 
 
 def test_wrong_use_is_said_before_anything_takes_time(trained: Run, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="Expected one of onnx, int8, openvino, torch to export to, found 'tflite'"):
+    with pytest.raises(RecipeError, match="Expected one of onnx, int8, bf16, openvino, torch to export to, found 'tflite'"):
         foveal.export(trained, to="tflite", out=tmp_path / "new")
     with pytest.raises(RecipeError, match="ONNX in float32 alone, not with int8"):
         foveal.export(trained, to="int8", whole=True, out=tmp_path / "new")
