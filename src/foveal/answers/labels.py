@@ -204,7 +204,7 @@ class Labels:
         values = np.take_along_axis(probability, order, axis=1)
         found, silent = [], unsure(1.0, settled)
         for numbers, there, falling in zip(order.tolist(), said.tolist(), values.tolist()):
-            names = [labels[k] for k in numbers]
+            names = [labels[int(k)] for k in numbers]
             found.append(LabelsPrediction(tuple(compress(names, there)), dict(zip(names, falling)), silent))
         return found
 
