@@ -285,7 +285,7 @@ def test_a_mistake_of_ours_is_told_without_its_words(capsys: pytest.CaptureFixtu
         def broken(pixels: np.ndarray) -> np.ndarray:
             raise RuntimeError("secret of the image")
 
-        object.__setattr__(service.shelf.find(None).batcher.predictor, "network", broken)
+        object.__setattr__(service.shelf.find(None).batcher.predictor, "observe", broken)
         told = problem_of(client.post("/v1/predict", files={"image": LIGHT}), 500)
     log = capsys.readouterr().err
     assert "secret" not in json.dumps(told) + log
