@@ -229,6 +229,16 @@ class Answer(Protocol):
         """
         ...
 
+    def decode_all(
+        self,
+        outputs: np.ndarray,
+        geometries: Sequence[Geometry | None],
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = ...,
+    ) -> Sequence[Prediction]:
+        """`decode` of (B, …), as many answers; what is the same for all of them is done once."""
+        ...
+
     def choose(
         self,
         outputs: np.ndarray,

@@ -6,21 +6,25 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import ModelProto, helper, numpy_helper
 
-from foveal.bundle import OnnxNetwork
+from foveal.bundle import Agreement, OnnxNetwork
 from foveal.bundle.folder import MODEL, Graph
 from foveal.errors import ExportRefused, MissingExtra, NetError
+from foveal.measure.paired import Difference
 from foveal.nets.layers import build
 from foveal.readers import ImageReader
 from foveal.readers.familiarity import strangeness
 from foveal.recipe import InputContract
-from foveal.ship import plain, rounded
+from foveal.ship import bfloat, plain, rounded
+from foveal.ship.losses import telling
 from foveal.ship.making import MAKERS
 from foveal.ship.plain import exported_model, prove
 from foveal.ship.reasons import without_mirror
@@ -274,6 +278,76 @@ def test_eight_bits_that_are_worse_are_refused_unless_accepted(label: Case, monk
     made = MAKERS["int8"](subject, True)
     assert made.agreement.accepted
     assert made.agreement.scores["accuracy"]["high"] < 0
+
+
+@pytest.mark.parametrize("name", ["label", "labels"])
+def test_bfloat16_is_half_the_file_and_answers_within_its_rounding(
+    name: str, made: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = made(name)
+    monkeypatch.setattr(bfloat, "exported_model", lambda subject: (case.data, case.graph))
+    found = MAKERS["bf16"](case.subject, True)
+    model, whole = (onnx.load_from_string(data) for data in (found.files[MODEL], case.data))
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in whole.graph.initializer}
+    stored = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.BFLOAT16]
+    weighted = {name for node in whole.graph.node if node.op_type in ("Conv", "Gemm", "MatMul") for name in node.input}
+    wanted = {name for name in weighted & kept.keys() if kept[name].ndim > 1 and kept[name].dtype == np.float32}
+    assert {tensor.name for tensor in stored} == {f"stored.{name}" for name in wanted}
+    for tensor in stored:
+        before = kept[tensor.name.removeprefix("stored.")]
+        after = np.frombuffer(tensor.raw_data, "<u2").astype("<u4") << 16
+        np.testing.assert_allclose(after.view("<f4").reshape(before.shape), before, rtol=2.0**-8)
+        assert len(tensor.raw_data) == before.nbytes // 2
+    assert found.graph == case.graph
+    assert found.agreement.difference is not None
+    assert 1e-6 < found.agreement.difference < 0.1
+    onnx.checker.check_model(model)
+
+
+def test_a_weight_in_bfloat16_costs_no_time_in_onnx_runtime(label: Case, tmp_path: Path) -> None:
+    """It is turned into float32 when the model is loaded, once."""
+    model = onnx.load_from_string(label.data)
+    bfloat.with_bfloat16_weights(model)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "loaded.onnx"), 3
+    onnxruntime.InferenceSession(model.SerializeToString(), options)
+    loaded = onnx.load(tmp_path / "loaded.onnx")
+    assert onnx.TensorProto.BFLOAT16 not in {tensor.data_type for tensor in loaded.graph.initializer}
+    assert not [node for node in loaded.graph.node if node.name.startswith("as_float32")]
+
+
+def test_the_nearest_bfloat16_as_torch_finds_it() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 1 << 32, 20_000, dtype=np.uint32).view(np.float32)
+    values = np.concatenate([values, np.float32([0, -0.0, 1, 1 + 2**-8, 1 + 3 * 2**-8, np.inf, -np.inf, np.nan])])
+    ours = (bfloat.to_bfloat16(values).astype(np.uint32) << 16).view(np.float32)
+    np.testing.assert_array_equal(ours, torch.from_numpy(values).bfloat16().float().numpy())
+
+
+def test_bfloat16_that_is_worse_is_refused_unless_accepted(label: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bfloat, "exported_model", lambda subject: (label.data, label.graph))
+    monkeypatch.setattr(bfloat, "with_bfloat16_weights", permuted_outputs)
+    subject = right(label.subject)
+    with pytest.raises(ExportRefused, match=r"In bfloat16 it is worse and was not kept: accuracy 0\.\d+, in float32 1"):
+        MAKERS["bf16"](subject, False)
+    assert MAKERS["bf16"](subject, True).agreement.accepted
+
+
+def difference(first: float, low: float, high: float) -> Difference:
+    return Difference(first, first, 0.0, low, high, 0.95, 1.0, 60, "tango")
+
+
+def test_few_images_tell_little_of_rounding() -> None:
+    assert telling("accuracy", difference(0.9, -0.02, 0.05))
+    assert not telling("accuracy", difference(0.9, -0.021, 0.001))
+    assert telling("mae", difference(7.0, -1.0, 0.35))  # of an error less is better: 5% of 7
+    assert not telling("mae", difference(7.0, -0.1, 0.36))
+    facts = {"images": 60, "split": "test", "difference": 0.01, "allowed": None, "changed": 1}
+    score = {"accuracy": {"loss": 0.0512}}
+    doubt = Agreement(**facts, scores=score, telling=False).doubt
+    assert doubt.startswith("60 images are too few to say what rounding does: accuracy may be worse by 0.0512")
+    assert Agreement(**facts, scores=score, telling=True).doubt == ""
+    assert Agreement(**facts).doubt == ""
 
 
 @pytest.mark.parametrize("rule", ["stretch", "crop", "pad"])

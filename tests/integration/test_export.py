@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def test_nothing_is_overwritten(trained: Run, shipped: Path) -> None:
 
 
 def test_wrong_use_is_said_before_anything_takes_time(trained: Run, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="Expected one of onnx, int8, openvino, torch to export to, found 'tflite'"):
+    with pytest.raises(
+        RecipeError, match="Expected one of onnx, int8, bf16, openvino, torch to export to, found 'tflite'"
+    ):
         foveal.export(trained, to="tflite", out=tmp_path / "new")
     with pytest.raises(RecipeError, match="ONNX in float32 alone, not with int8"):
         foveal.export(trained, to="int8", whole=True, out=tmp_path / "new")
@@ -151,3 +154,37 @@ def test_of_many_test_images_some_are_drawn() -> None:
     assert (np.diff(found) > 0).all()
     np.testing.assert_array_equal(found, exporting._some(rows, 7))
     np.testing.assert_array_equal(exporting._some(rows, 200), rows)
+
+
+def test_bfloat16_from_the_command_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    looks = trained.looks()
+    assert run_command("export", trained.path, "--to", "bf16", "--out", tmp_path / "half") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "test images are too few to say" not in said
+    assert "18 images are too few to say what rounding does: accuracy may be worse by" in said
+    assert trained.looks() == looks + 1
+    assert "too few to say what rounding does" in (tmp_path / "half" / CARD).read_text()
+    image = np.full((12, 12, 3), 60, np.uint8)
+    assert foveal.load(tmp_path / "half")(image).as_dict()["label"] == "dark"
+
+
+NODE = Path(__file__).parents[2] / "examples" / "shipping"
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
+def test_the_example_in_javascript(trained: Run, shipped: Path) -> None:
+    if not (NODE / "node_modules").is_dir():
+        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]
+        done = subprocess.run(install, cwd=NODE, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode:
+            pytest.skip(f"npm cannot install onnxruntime-node and sharp here: {done.stderr[-200:]}")
+    photos = sorted(Path(trained.info["source"]).rglob("1*.png"))
+    command = ["node", "answer.mjs", str(shipped), *map(str, photos)]
+    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    predictor = foveal.load(shipped)
+    for file, theirs in zip(photos, answers, strict=True):
+        ours = predictor(file).as_dict()
+        assert (theirs["file"], theirs["label"]) == (str(file), ours["label"])
+        assert theirs["probability"] == pytest.approx(ours["probability"], abs=0.02)  # it resizes by itself

@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import foveal
+from foveal.bundle import Outputs
 from foveal.server.service import Service
 from hostile import UNREADABLE, make_hostile_folder
 from serving import BUNDLE, client_of, encoded, service_of
@@ -242,14 +243,15 @@ def test_too_many_requests_are_refused_and_probes_are_not() -> None:
     service = service_of(requests=1)
     with client_of(service) as client:
         predictor = service.shelf.find(None).batcher.predictor
-        go, begun, network = threading.Event(), threading.Event(), predictor.network
+        go, begun, observe = threading.Event(), threading.Event(), predictor.observe
 
-        def held(pixels: np.ndarray) -> np.ndarray:
+        def held(pixels: np.ndarray) -> Outputs:
             begun.set()
             assert go.wait(10)
-            return network(pixels)
+            assert observe is not None
+            return observe(pixels)
 
-        object.__setattr__(predictor, "network", held)
+        object.__setattr__(predictor, "observe", held)
         answered: list[int] = []
 
         def ask() -> None:
@@ -283,7 +285,7 @@ def test_a_mistake_of_ours_is_told_without_its_words(capsys: pytest.CaptureFixtu
         def broken(pixels: np.ndarray) -> np.ndarray:
             raise RuntimeError("secret of the image")
 
-        object.__setattr__(service.shelf.find(None).batcher.predictor, "network", broken)
+        object.__setattr__(service.shelf.find(None).batcher.predictor, "observe", broken)
         told = problem_of(client.post("/v1/predict", files={"image": LIGHT}), 500)
     log = capsys.readouterr().err
     assert "secret" not in json.dumps(told) + log

@@ -1,5 +1,6 @@
 """A bundle is loaded as it was written, or refused with what is wrong; and answers without torch, in any thread."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from PIL import Image
 
 import foveal
 from foveal.bundle import VERSION, Bundle, Predictor
-from foveal.bundle.folder import MANIFEST, MODEL, MOST_MANIFEST, WEIGHTS, metadata_of
+from foveal.bundle.folder import MANIFEST, MODEL, MOST_MANIFEST, WEIGHTS, Kind, metadata_of
 from foveal.bundle.guard import MOST_BYTES, MOST_HEADER, check_onnx, check_safetensors
 from foveal.errors import BundleError, RecipeError, UnreadableImage
 from foveal.types import Geometry
@@ -53,8 +54,21 @@ def replaced(bundle: Path, name: str, data: bytes) -> None:
 
 
 def test_there_is_a_fixture_of_every_version() -> None:
-    """Written by that version, and never again since."""
-    assert sorted(int(path.name) for path in BUNDLES.iterdir()) == list(range(1, VERSION + 1))
+    """Written by that version, and never again since; of what needs OpenVINO there is none."""
+    found = {path.name for path in BUNDLES.iterdir()}
+    kinds = [kind for kind in get_args(Kind) if kind not in ("onnx", "openvino")]
+    assert found == {str(k) for k in range(1, VERSION + 1)} | {f"{VERSION}-{kind}" for kind in kinds}
+    for path in BUNDLES.iterdir():
+        version, _, kind = path.name.partition("-")
+        assert Bundle.open(path).manifest.version == int(version)
+        assert Bundle.open(path).manifest.kind == (kind or "onnx")
+
+
+@pytest.mark.parametrize(("kind", "probability"), [("int8", 0.839783), ("bf16", 0.842289), ("torch", 0.842079)])
+def test_version_1_answers_as_it_did_in_every_kind(kind: str, probability: float) -> None:
+    answer = foveal.load(BUNDLES / f"1-{kind}")(RAMP).as_dict()
+    assert (answer["label"], answer["abstained"]) == ("dark", True)
+    assert answer["probability"] == pytest.approx(probability, abs=1e-3 if kind == "int8" else 1e-5)
 
 
 def test_version_1_answers_as_it_did(predictor: Predictor) -> None:
@@ -106,6 +120,19 @@ def test_threads_disturb_each_other_in_nothing(predictor: Predictor) -> None:
         found = list(pool.map(lambda batch: predictor.run(batch).raw, batches))
     for one, other in zip(expected, found):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_the_strangeness_of_the_graph_is_that_of_numpy(predictor: Predictor) -> None:
+    assert predictor.observe is not None
+    rng = np.random.default_rng(3)
+    pixels = np.stack([rng.normal(120, k, (12, 12, 1)).clip(0, 255).astype(np.uint8) for k in range(1, 90)])
+    slow = dataclasses.replace(predictor, observe=None)
+    one, other = predictor.run(pixels), slow.run(pixels)
+    np.testing.assert_array_equal(one.raw, other.raw)
+    assert one.strangeness is not None
+    assert other.strangeness is not None
+    assert other.strangeness.min() < 1 < other.strangeness.max()
+    np.testing.assert_allclose(one.strangeness, other.strangeness, rtol=1e-4)
 
 
 def test_the_model_card_is_the_owners_to_edit(bundle: Path) -> None:

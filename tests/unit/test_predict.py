@@ -123,6 +123,17 @@ def test_ahead_is_closed_while_a_thread_is_stuck() -> None:
     until(lambda: not workers())
 
 
+def test_ahead_needs_no_thread_for_what_takes_no_time() -> None:
+    threads = []
+    results = ahead(lambda i: threads.append(threading.current_thread()) or i, range(12), 4, 2, lambda i: i < 8)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    assert not workers()
+    assert list(results) == list(range(3, 12))
+    main = threading.main_thread()
+    assert [thread is main for thread in threads] == [True] * 8 + [False] * 4
+    assert not workers()
+
+
 def test_many_answers_as_one_by_one(predictor: Predictor, files: list[Path]) -> None:
     together = list(predictor.many(files))
     alone = [predictor(file) for file in files]

@@ -216,6 +216,16 @@ class Boxes:
             unsure(1.0, settled),
         )
 
+    def decode_all(
+        self,
+        outputs: np.ndarray,
+        geometries: Sequence[Geometry | None],
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+    ) -> list[BoxesPrediction]:
+        """Likewise of B images."""
+        return [self.decode(*pair, labels, settled) for pair in zip(outputs, geometries, strict=True)]
+
     def choose(
         self,
         outputs: np.ndarray,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any
 
 import numpy as np
@@ -169,16 +170,33 @@ class Label:
         settled: Mapping[str, Any] = {},
     ) -> LabelPrediction:
         """Logits (K,) to the likeliest label, or to the one that the operating point or the costs decide for."""
+        return self.decode_all(outputs[None], [geometry], labels, settled)[0]
+
+    def decode_all(
+        self,
+        outputs: np.ndarray,
+        geometries: Sequence[Geometry | None],
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+    ) -> list[LabelPrediction]:
+        """Likewise of logits (B, K). Few calls of numpy: after a network has run each is slow, its code out of the
+        processor's caches; with twenty of them one image took 90 µs, half of what a small network takes."""
         scaled = tempered(outputs, settled)
         probabilities = softmax(scaled)
-        said = int(decided(outputs[None], labels, settled)[0].argmax())
-        order = [int(k) for k in np.argsort(-probabilities, kind="stable")[:SHOWN]]
-        order = order if said in order else [*order[:-1], said]
-        shown = {labels[k]: float(probabilities[k]) for k in order}
-        silent = unsure(float(probabilities[said]), settled)
+        said = silent = None
+        if settled.keys() & {"at", "costs"}:
+            said = decided(outputs, labels, settled).argmax(axis=1).tolist()
         if "costs" in settled:
-            silent = bool(cheapest(scaled[None], probabilities[None], labels, settled["costs"])[1][0])
-        return LabelPrediction(labels[said], float(probabilities[said]), shown, silent, UNSURE if silent else "")
+            silent = cheapest(scaled, probabilities, labels, settled["costs"])[1].tolist()
+        found = []
+        for row, (logits, values) in enumerate(zip(scaled.tolist(), probabilities.tolist())):
+            order = nlargest(SHOWN, range(len(values)), key=logits.__getitem__)
+            k = order[0] if said is None else said[row]
+            order = order if k in order else [*order[:-1], k]
+            shown = {labels[number]: values[number] for number in order}
+            mute = unsure(values[k], settled) if silent is None else silent[row]
+            found.append(LabelPrediction(labels[k], values[k], shown, mute, UNSURE if mute else ""))
+        return found
 
     def choose(
         self,
@@ -230,7 +248,7 @@ def positive(aim: Aim, labels: Sequence[str]) -> int:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities over the last axis, in float64; infinities and large values are safe."""
-    logits = logits.astype(np.float64)
+    logits = logits.astype(np.float64, copy=False)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -191,11 +192,25 @@ class Labels:
         settled: Mapping[str, Any] = {},
     ) -> LabelsPrediction:
         """Logits (K,) to the labels at or above their thresholds."""
+        return self.decode_all(outputs[None], [geometry], labels, settled)[0]
+
+    def decode_all(
+        self,
+        outputs: np.ndarray,
+        geometries: Sequence[Geometry | None],
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+    ) -> list[LabelsPrediction]:
+        """Likewise of logits (B, K)."""
         probability = sigmoid(tempered(outputs, settled))
-        said = probability >= thresholds(labels, settled)
-        order = [int(k) for k in np.argsort(-probability, kind="stable")]
-        probabilities = {labels[k]: float(probability[k]) for k in order}
-        return LabelsPrediction(tuple(labels[k] for k in order if said[k]), probabilities, unsure(1.0, settled))
+        order = np.argsort(-probability, axis=1, kind="stable")
+        said = np.take_along_axis(probability >= thresholds(labels, settled), order, axis=1)
+        values = np.take_along_axis(probability, order, axis=1)
+        found, silent = [], unsure(1.0, settled)
+        for numbers, there, falling in zip(order.tolist(), said.tolist(), values.tolist()):
+            names = [labels[int(k)] for k in numbers]
+            found.append(LabelsPrediction(tuple(compress(names, there)), dict(zip(names, falling)), silent))
+        return found
 
     def choose(
         self,

@@ -191,6 +191,16 @@ class Value:
         bounds = {name: (value - half[name], value + half[name]) for name, value in values.items() if name in half}
         return ValuePrediction(values, bounds)
 
+    def decode_all(
+        self,
+        outputs: np.ndarray,
+        geometries: Sequence[Geometry | None],
+        labels: Sequence[str],
+        settled: Mapping[str, Any] = {},
+    ) -> list[ValuePrediction]:
+        """Likewise of B images."""
+        return [self.decode(*pair, labels, settled) for pair in zip(outputs, geometries, strict=True)]
+
     def choose(
         self,
         outputs: np.ndarray,

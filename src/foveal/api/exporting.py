@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "export"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
+ROUNDED = ("int8", "bf16")
 MOST_IMAGES = 10_000  # that both answer, and
 MOST_PIXELS = 200_000_000  # of them: 4,000 images of 224×224
 LEARNED = 512  # training images that rounding is fitted to
@@ -51,8 +52,8 @@ def export(
     no look. One that rounds is compared with the truth, counts a look, and is refused where it is significantly worse.
 
     Args:
-        to: `onnx`; `int8`, the same rounded to 8 bits; `openvino`; or `torch`, the weights with all that says how to
-            read them.
+        to: `onnx`; `int8`, the same rounded to 8 bits; `bf16`, the same with weights in bfloat16, half the
+            file and as fast; `openvino`; or `torch`, the weights with all that says how to read them.
         out: the bundle's folder; `bundle` in the run unless said, or `bundle-int8` and so on.
         whole: write `whole.onnx`, too, which takes one image of any size and resizes it itself.
         accept: keep one that rounds even where it is worse.
@@ -72,7 +73,7 @@ def export(
     with extra("train"):
         from foveal.ship.making import MAKERS
         from foveal.ship.whole import with_whole
-    subject, dataset = _subject(run, net, rounds=to == "int8", progress=progress)
+    subject, dataset = _subject(run, net, rounds=to in ROUNDED, progress=progress)
     made = MAKERS[to](subject, accept)
     if whole:
         made = with_whole(subject, made, dataset.source.read)

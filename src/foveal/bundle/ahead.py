@@ -19,7 +19,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(function: Callable[[T], R], items: Iterable[T], most: int, workers: int | None = None) -> Generator[R]:
+def ahead(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    most: int,
+    workers: int | None = None,
+    at_once: Callable[[T], bool] = lambda item: False,
+) -> Generator[R]:
     """Results in the order of the items, made in threads while the consumer does something else.
 
     It works as far ahead as it has come, so that the first result needs few items and a consumer whose batches double
@@ -29,7 +35,8 @@ def ahead(function: Callable[[T], R], items: Iterable[T], most: int, workers: in
 
     Args:
         most: items taken whose result has not been handed out, at the most.
-        workers: threads; one a processor unless said.
+        workers: threads; one a processor unless said. They begin with the first item that needs one.
+        at_once: whether the function takes no time for an item, and raises nothing: it needs no thread then.
     """
     tasks: SimpleQueue[tuple[T, Future[R]] | None] = SimpleQueue()
 
@@ -45,14 +52,19 @@ def ahead(function: Callable[[T], R], items: Iterable[T], most: int, workers: in
 
     # Daemons, and waited for only so long: one stuck in a read (a pipe, a network disk) must not hold up Ctrl-C.
     workers = workers or min(_processors(), MOST_WORKERS)
-    threads = [threading.Thread(target=work, name="foveal-ahead", daemon=True) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
+    threads: list[threading.Thread] = []
     waiting, pending, done = iter(items), deque[Future[R]](), 0
     try:
         while True:
             for item in islice(waiting, max(0, min(most, done + workers + 1) - len(pending))):
                 pending.append(Future())
+                if at_once(item):
+                    pending[-1].set_result(function(item))
+                    continue
+                if not threads:
+                    threads += [threading.Thread(target=work, name="foveal-ahead", daemon=True) for _ in range(workers)]
+                    for thread in threads:
+                        thread.start()
                 tasks.put((item, pending[-1]))
             if not pending:
                 return

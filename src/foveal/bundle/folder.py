@@ -43,7 +43,7 @@ MOST_MANIFEST = 16 << 20  # bytes
 MOST_PIXELS = 1 << 26  # that a network takes; 8192×8192
 PREFIX = "foveal."  # of keys in the metadata of an ONNX file
 
-Kind = Literal["onnx", "int8", "openvino", "torch"]
+Kind = Literal["onnx", "int8", "bf16", "openvino", "torch"]
 
 
 class _Record(BaseModel):
@@ -89,7 +89,13 @@ class Agreement(_Record):
     scores: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="where numbers were rounded: the first score of the `network` and of the `export` on the test "
-        "images, their `difference` with the interval from `low` to `high` at `level`, its `p` and `method`",
+        "images, their `difference` with the interval from `low` to `high` at `level`, its `p` and `method`; and the "
+        "`loss` that the interval still allows",
+    )
+    telling: bool | None = Field(
+        default=None,
+        description="whether the interval in `scores` is narrow enough to rule out a loss of 0.02 (errors: of 5%); "
+        "none where nothing was rounded",
     )
     accepted: bool = Field(default=False, description="whether it is worse, and was exported all the same (`--accept`)")
     whole: dict[str, float] = Field(
@@ -98,13 +104,25 @@ class Agreement(_Record):
         "Foveal's own resizing",
     )
 
+    @property
+    def doubt(self) -> str:
+        """A sentence where numbers were rounded and too few images can say what that does; else nothing."""
+        if self.telling is not False:
+            return ""
+        if not self.scores:
+            return "Rounding was not measured: there is no test image with a target."
+        worst = ", ".join(f"{name} may be worse by {score['loss']:.4f}" for name, score in self.scores.items())
+        return f"{self.images:,} images are too few to say what rounding does: {worst}, as far as they tell."
+
 
 class Manifest(_Record):
     """`bundle.json`."""
 
     format: Literal["foveal-bundle"] = Field(description="always `foveal-bundle`")
     version: int = Field(ge=1, le=VERSION, description="of this form; all that were ever written stay readable")
-    kind: Kind = Field(description="what answers: `onnx` in float32, `int8` the same rounded, `openvino`, `torch`")
+    kind: Kind = Field(
+        description="what answers: `onnx` in float32, `int8` and `bf16` the same rounded, `openvino`, `torch`"
+    )
     task: str = Field(description="a name of `foveal.tasks.TASKS`")
     labels: tuple[str, ...] = Field(description="names of what the outputs say, in their order")
     input: InputContract = Field(description="what the network takes, and how an image becomes that")
@@ -180,6 +198,7 @@ class Bundle:
 NEEDED: dict[Kind, tuple[str, ...]] = {
     "onnx": (MODEL,),
     "int8": (MODEL,),
+    "bf16": (MODEL,),
     "openvino": ("model.xml", "model.bin"),
     "torch": (WEIGHTS,),
 }

@@ -1,9 +1,9 @@
 """A trained network ready to answer, whatever runs it: torch from a run, or ONNX Runtime from a bundle."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, overload
 
@@ -56,6 +56,7 @@ class Predictor:
         labels: the names the network knows, in the order of its outputs.
         settled: what was chosen on the validation images.
         largest: images in a batch of `many`.
+        observe: what `run` gives, of prepared pixels, where that which runs the network finds the strangeness, too.
     """
 
     origin: Path
@@ -65,6 +66,7 @@ class Predictor:
     settled: Mapping[str, Any]
     network: Network
     largest: int
+    observe: Callable[[np.ndarray], Outputs] | None = None
 
     @overload
     def __call__(self, images: Image) -> Prediction: ...
@@ -79,9 +81,9 @@ class Predictor:
             UnreadableImage: the one image cannot be decoded; the message is the reason.
         """
         if not isinstance(images, str | Path | bytes | np.ndarray | PillowImage):
-            return list(self.many(images))
+            return list(self._in_batches(images, self.largest))
         pixels, geometry = self.prepare(images)
-        (answer,) = self.decode(self.run(np.stack([pixels])), [geometry])
+        (answer,) = self.decode(self.run(pixels[None]), [geometry])
         return answer
 
     def many(self, images: Iterable[Image]) -> Generator[Prediction | UnreadableImage]:
@@ -91,8 +93,15 @@ class Predictor:
         two batches ahead; pixels and Pillow images in the thread of the caller, when they are taken. Closing the
         generator stops it all.
         """
-        size = 1
-        with closing(ahead(self._decoded, map(self._taken, images), 2 * self.largest)) as prepared:
+        return self._in_batches(images, 1)
+
+    def _in_batches(self, images: Iterable[Image], size: int) -> Generator[Prediction | UnreadableImage]:
+        """
+        Args:
+            size: of the first batch.
+        """
+        most = 2 * self.largest
+        with closing(ahead(self._decoded, map(self._taken, images), most, at_once=_is_prepared)) as prepared:
             while batch := list(islice(prepared, size)):
                 yield from self._answers(batch)
                 size = min(2 * size, self.largest)
@@ -112,17 +121,16 @@ class Predictor:
     def run(self, pixels: np.ndarray) -> Outputs:
         """What the network gives for a batch (B, H, W, C) uint8 of prepared images, B at least 1."""
         pixels = np.require(pixels, requirements=["C", "W"])  # torch warns of arrays that cannot be written to
+        if self.observe is not None:
+            return self.observe(pixels)
         return Outputs(self.network(pixels), strangeness(pixels, self.settled))
 
     def decode(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Prediction]:
         """The answers, one an image, in terms of the images that `prepare` was given."""
-        strange = outputs.strangeness
-        unlike = repeat(None) if strange is None else iter((strange > 1).tolist())
-        answers = []
-        for raw, geometry in zip(outputs.raw, geometries, strict=True):
-            prediction = self.task.answer.decode(raw, geometry, self.labels, self.settled)
-            answers.append(with_familiarity(prediction, next(unlike)))
-        return answers
+        answers = self.task.answer.decode_all(outputs.raw, geometries, self.labels, self.settled)
+        if outputs.strangeness is None:
+            return list(answers)
+        return list(map(with_familiarity, answers, (outputs.strangeness > 1).tolist()))
 
     def _answers(self, batch: Sequence[Prepared]) -> Iterator[Prediction | UnreadableImage]:
         read = [item for item in batch if not isinstance(item, UnreadableImage)]
@@ -147,6 +155,10 @@ class Predictor:
             return self.prepare(image)
         except UnreadableImage as error:
             return error
+
+
+def _is_prepared(item: str | Path | bytes | Prepared) -> bool:
+    return not isinstance(item, str | Path | bytes)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -9,14 +9,15 @@ import numpy as np
 
 from foveal.bundle.folder import MODEL, Bundle, Graph
 from foveal.bundle.guard import AGAIN
-from foveal.bundle.predictor import Network, Predictor
+from foveal.bundle.predictor import Network, Outputs, Predictor
 from foveal.errors import BundleError, FovealError, RecipeError
 from foveal.extras import extra
 from foveal.task import Task
 
 __all__ = ["OnnxNetwork", "OpenvinoNetwork", "bundle_network", "bundle_predictor"]
 
-INPUT, OUTPUT = "pixels", "outputs"
+INPUT, OUTPUT, STRANGENESS = "pixels", "outputs", "strangeness"
+SPIN = "50"  # µs
 PIXELS, MOST = 1 << 18, 128  # in a batch, and images at the most, as torch's
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -41,9 +42,11 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # what it warns of concerns graphs, not users
         options.intra_op_num_threads = threads or _processors()
-        # Between requests, and beside other programs, threads that spin while they wait took three times the processor
-        # time and answered no sooner.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads that spin while they wait for the next image took three times the processor time beside other
+        # programs and answered no sooner. Within a run they may, for a moment: waking one up takes longer than most
+        # layers of a small network.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN)
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=[_provider(device, onnxruntime)])
         except RecipeError:
@@ -59,6 +62,11 @@ class OnnxNetwork:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """What the head gives; the nodes that only other outputs need are not run."""
         return self.named(pixels, [OUTPUT])[OUTPUT]
+
+    def observe(self, pixels: np.ndarray) -> Outputs:
+        """With the strangeness, of a graph that gives it: of one small image numpy takes as long as a small network."""
+        found = self.named(pixels, [OUTPUT, STRANGENESS])
+        return Outputs(found[OUTPUT], found[STRANGENESS])
 
     def named(self, pixels: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Those outputs, all of them unless said."""
@@ -119,15 +127,17 @@ def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto", threads: 
         MissingExtra: what runs it is not installed.
         RecipeError: the device is not there.
     """
-    manifest = bundle.manifest
+    manifest, network = bundle.manifest, bundle_network(bundle, device, threads)
+    gives = manifest.graph.outputs if manifest.graph else {}
     predictor = Predictor(
         origin=bundle.path,
         task=task,
         contract=manifest.input,
         labels=manifest.labels,
         settled=manifest.settled,
-        network=bundle_network(bundle, device, threads),
+        network=network,
         largest=min(max(1, PIXELS // (manifest.input.height * manifest.input.width)), MOST),
+        observe=network.observe if isinstance(network, OnnxNetwork) and STRANGENESS in gives else None,
     )
     try:
         predictor(np.zeros((manifest.input.height, manifest.input.width), np.uint8))

@@ -72,4 +72,4 @@ def _agreement(agreement: Agreement, kind: str) -> str:
             f" As {kind} its {name} is {score['export']:.4f}, the network's {score['network']:.4f}: a difference of "
             f"{score['difference']:+.4f} [{score['low']:+.4f}, {score['high']:+.4f}]."
         )
-    return text + "\n"
+    return f"{text} {agreement.doubt}".rstrip() + "\n"

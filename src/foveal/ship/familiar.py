@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.bundle.runtime import INPUT
+from foveal.bundle.runtime import INPUT, STRANGENESS
 from foveal.readers.familiarity import LAGS
 from foveal.recipe import InputContract
 from foveal.ship.nodes import FLOAT, Nodes
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 __all__ = ["STRANGENESS", "with_strangeness"]
-
-STRANGENESS = "strangeness"
 
 
 def with_strangeness(model: "ModelProto", look: Mapping[str, Any], contract: InputContract) -> None:

@@ -105,7 +105,8 @@ def refuse(compared: Compared, reason: str) -> None:
 
 
 def _same_beside(subject: Subject, export: OnnxNetwork) -> None:
-    """What the graph gives beside raw outputs is for those who have no Foveal: ours is found by numpy.
+    """What the graph gives beside raw outputs is what numpy finds: it answers for who has no Foveal, and of the
+    strangeness for `Predictor`, too.
 
     Raises:
         ExportRefused: the two differ.

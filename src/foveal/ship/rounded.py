@@ -6,31 +6,26 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foveal.bundle import OnnxNetwork
-from foveal.bundle.folder import MODEL
 from foveal.bundle.runtime import INPUT, OUTPUT
-from foveal.errors import ExportRefused
 from foveal.extras import extra
-from foveal.measure.meanings import ERRORS
-from foveal.measure.paired import Difference, paired
+from foveal.ship.losses import kept
 from foveal.ship.onnx_file import with_metadata
-from foveal.ship.parity import Compared
-from foveal.ship.plain import beside, exported_model, prove
+from foveal.ship.plain import exported_model, prove
 from foveal.ship.subject import Made, Subject
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-__all__ = ["make_int8", "worse"]
+__all__ = ["make_int8"]
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 ROUNDED = [*WEIGHTED, "Add", "AveragePool", "Concat", "GlobalAveragePool", "MaxPool", "Relu"]
 AT_ONCE = 32  # images
-SEED = 0  # of the resamples
 
 
 def make_int8(subject: Subject, accept: bool) -> Made:
@@ -45,41 +40,7 @@ def make_int8(subject: Subject, accept: bool) -> Made:
     data, graph = exported_model(subject)
     prove(subject, OnnxNetwork(data), subject.told, data)
     subject.progress("rounding", 0, 0)
-    small = _rounded(data, subject)
-    compared = beside(subject, OnnxNetwork(small), subject.told, keep=True)
-    name, found = _score(subject, compared)
-    bad = found is not None and worse(name, found)
-    if bad and not accept:
-        assert found is not None
-        raise ExportRefused(
-            f"In 8 bits it is worse and was not kept: {name} {found.second:.4f}, in float32 {found.first:.4f}: "
-            f"a difference of {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}] on {compared.images:,} images; "
-            f"{compared.changed:,} answers change.",
-            remedy="Keep it all the same with --accept, or export in float32: --to onnx",
-        )
-    scores = {} if found is None else {name: _told(found)}
-    return Made({MODEL: small}, graph, compared.record(None, subject.split, scores=scores, accepted=bad))
-
-
-def worse(name: str, found: Difference) -> bool:
-    """Whether the second is worse than the first, beyond what chance makes of the same images."""
-    return found.low > 0 if name in ERRORS else found.high < 0
-
-
-def _score(subject: Subject, compared: Compared) -> tuple[str, Difference | None]:
-    """The first score of both, where there is one."""
-    if compared.raw is None:
-        return "", None
-    task = subject.task
-    rated = [task.rate(raw, subject.test, subject.labels, subject.settled) for raw in compared.raw]
-    scores, _ = paired(rated[0], rated[1], subject.groups, SEED)
-    name = next((name for name in task.headline if name in scores), "")
-    return name, scores.get(name)
-
-
-def _told(found: Difference) -> dict[str, Any]:
-    told = {"network": found.first, "export": found.second, "difference": found.value}
-    return {**told, **{name: getattr(found, name) for name in ("low", "high", "level", "p", "n", "method")}}
+    return kept(subject, graph, _rounded(data, subject), "In 8 bits", accept)
 
 
 def _rounded(data: bytes, subject: Subject) -> bytes:
