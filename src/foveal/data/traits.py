@@ -1,0 +1,104 @@
+"""What an image looks like, in a few plain numbers that each have a name."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["TRAITS", "Trait", "traits"]
+
+SAMPLES = 64  # along each axis that are looked at, at most: a hundred megapixels take no longer than a thumbnail
+LAG = 4  # samples apart that are compared for shapes: a sixteenth of a large image
+EVEN = 1  # levels of 255 by which neighbours in an even area differ at most
+BLACK, WHITE = 8, 247  # up to, and from
+TONES = 64
+
+
+class Trait(NamedTuple):
+    """
+    Args:
+        least: a spread below which nothing is unusual, however alike the images are.
+        low, high: what is said of an image that has less or more of it than the others.
+    """
+
+    name: str
+    least: float
+    low: str
+    high: str
+
+
+TRAITS = (
+    Trait("brightness", 0.03, "darker", "lighter"),
+    Trait("contrast", 0.15, "less contrast", "more contrast"),
+    Trait("black", 0.05, "less black", "more black"),
+    Trait("white", 0.05, "less white", "more white"),
+    Trait("tones", 0.25, "fewer tones of gray", "more tones of gray"),
+    Trait("evenness", 0.03, "fewer even areas", "more even areas"),
+    Trait("detail", 0.15, "less fine detail", "more fine detail"),
+    Trait("smoothness", 0.15, "neighbouring pixels more unlike for so few shapes", "neighbouring pixels more alike"),
+    Trait("colour", 0.2, "less colour", "more colour"),
+    Trait("red", 0.02, "less red", "more red"),
+    Trait("blue", 0.02, "less blue", "more blue"),
+    Trait("colours", 0.2, "fewer different colours", "more different colours"),
+)
+
+
+def traits(array: np.ndarray) -> np.ndarray:
+    """(12,) float32, in the order of `TRAITS`: mean and log of the spread of the gray image; roots of the shares that
+    are black and white; entropy of its tones, in bits; share of neighbours that are the same; log of how much
+    neighbours differ, and how much more samples differ that lie apart; logs and means of the differences of red and blue
+    from green.
+
+    Args:
+        array: uint8, H×W×C with C = 1 or 3.
+    """
+    height, width, channels = array.shape
+    down, across = -(-height // SAMPLES), -(-width // SAMPLES)
+    part = array[down // 2 :: down, across // 2 :: across]
+    green = array[..., channels // 2]
+    near = (
+        _steps(part[..., channels // 2], green[down // 2 + 1 :: down, across // 2 :: across]),
+        _steps(part[..., channels // 2], green[down // 2 :: down, across // 2 + 1 :: across]),
+    )
+    planes = np.moveaxis(part, 2, 0).astype(np.int16, order="C")
+    gray = planes[0] if channels == 1 else (planes[0] + 2 * planes[1] + planes[2]) >> 2
+    far = _steps(gray[:-LAG], gray[LAG:]), _steps(gray[:, :-LAG], gray[:, LAG:])
+    detail, shapes = (np.log(0.003 + _mean(*pair) / 255) for pair in (near, far))
+    even = sum(np.count_nonzero(steps <= EVEN) for steps in near) / max(1, sum(steps.size for steps in near))
+    return np.array([*_tones(gray), even, detail, shapes - detail, *_colour(planes)], np.float32)
+
+
+def _steps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How much they differ, where both are."""
+    height, width = min(len(one), len(other)), min(one.shape[1], other.shape[1])
+    return np.abs(np.subtract(one[:height, :width], other[:height, :width], dtype=np.int16))
+
+
+def _mean(one: np.ndarray, other: np.ndarray) -> float:
+    return (int(one.sum(dtype=np.int32)) + int(other.sum(dtype=np.int32))) / max(1, one.size + other.size)
+
+
+def _tones(gray: np.ndarray) -> tuple[float, ...]:
+    share = np.bincount(gray.ravel(), minlength=256) / gray.size
+    levels = np.arange(256.0)
+    mean = float(share @ levels)
+    spread = max(0.0, float(share @ levels**2) - mean**2) ** 0.5
+    tones = share.reshape(TONES, -1).sum(axis=1)
+    tones = tones[tones > 0]
+    black, white = float(share[: BLACK + 1].sum()) ** 0.5, float(share[WHITE:].sum()) ** 0.5
+    return mean / 255, float(np.log(0.02 + spread / 255)), black, white, -float(tones @ np.log2(tones))
+
+
+def _colour(planes: np.ndarray) -> tuple[float, ...]:
+    """
+    Args:
+        planes: (C, h, w) int16.
+    """
+    if len(planes) == 1:
+        return float(np.log(0.01)), 0.0, 0.0, float(np.log(0.01))
+    red, blue = planes[0] - planes[1], planes[2] - planes[1]
+    size = red.size
+    strength = np.maximum(np.maximum(red, blue), 0) - np.minimum(np.minimum(red, blue), 0)  # of the HSV cone
+    means = [int(plane.sum(dtype=np.int32)) / size for plane in (red, blue)]
+    off = sum(int(np.abs(plane - round(mean)).sum(dtype=np.int32)) for plane, mean in zip((red, blue), means))
+    strong = int(strength.sum(dtype=np.int32)) / size / 255
+    return float(np.log(0.01 + strong)), means[0] / 255, means[1] / 255, float(np.log(0.01 + off / size / 255))
