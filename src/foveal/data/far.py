@@ -1,14 +1,15 @@
 """Outliers: images that look unlike the rest of their own set, such as a screenshot or a blank page among photographs.
 
-Each of twelve traits (`foveal.data.traits`) is measured in spreads from its median: between the 10th and the 90th percentile
-in the spread of the middle, beyond them in that of the tail on the same side, so that a trait with a long tail (few
-photographs are red, those are very red) makes no outliers by itself. Percentiles are of the set as it is, and
+Each of twelve traits (`foveal.data.traits`) is measured in spreads from its median: between the 10th and the 90th
+percentile in the spread of the middle, beyond them in that of the tail on the same side, so that a trait with a long
+tail (few photographs are red, those are very red) makes no outliers by itself. Percentiles are of the set as it is, and
 move little as long as fewer than one image in forty is unusual in the same way. The distance is (Σ z⁴)^¼: one trait
 far off counts, and many that are a little off do not add up.
 
-The threshold is what so many images of this set are expected to pass by chance alone: the tail of the distances is
-followed outward from their 60th, 90th and 97.5th percentile by Pickands' estimate of a generalised Pareto tail, and by an
-exponential where that were lighter. Gaussian traits and Cauchy's both leave a handful (benchmarks/outliers.py).
+The threshold is what three images of the set would pass by chance, or one in 300 of fewer than 900: the tail of the
+distances is followed outward by Pickands' estimate of a generalised Pareto tail, or by an exponential where that is
+longer; once from the 60th, 90th and 97.5th percentile, and once from the 60th, 80th and 90th, which strangers swell
+less where they are many. The lower one counts. Normal and Cauchy traits leave a handful each (benchmarks/outliers.py).
 
 Source: Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3 (1975), 119-131; for
 univariate tails put together, Li et al., "ECOD", IEEE TKDE 35 (2023), arXiv 2201.00382.
@@ -27,7 +28,7 @@ from foveal.data.seen import Seen
 from foveal.data.traits import TRAITS
 from foveal.types import Entry, Finding
 
-__all__ = ["FEWEST", "OUTLIER", "Far", "about_far", "distances", "far_from_others", "threshold"]
+__all__ = ["FEWEST", "OUTLIER", "Far", "about_far", "distances", "far_from_others", "offs", "threshold"]
 
 Far = list[tuple[str, float, str]]
 """Hash of the content, distance as a multiple of the threshold (above 1), and what is unusual; the farthest first."""
@@ -38,8 +39,11 @@ CHANCE, RATE = 3.0, 1 / 300  # images that may pass by chance: so many, and no l
 LEAST = 4.0  # distance below which nothing is an outlier, however alike the others are
 POWER = 4
 INNER, OUTER = 0.9, 0.975
+TAILS = ((0.025, 4), (0.1, 2))  # a share of the images, and by how much more pass the percentiles further in
 SHARPEST = 0.6  # a tail's spread, as a share of the middle's, at least
-NAMED = 3  # traits that a message names
+NAMED = 4  # traits that a message names
+REMEDY = "Look: leave out what does not belong there (--fix proposes it), keep what will come later, too."
+END = 0.05  # of brightness, from black and from white
 GRAY, PLAIN = math.log(0.01 + 0.02), math.log(0.02 + 0.02)  # of colour and contrast: two levels in a hundred
 
 
@@ -50,7 +54,7 @@ def far_from_others(seen: Sequence[Seen]) -> Far:
     if len(names) < FEWEST:
         return []
     values = np.frombuffer(b"".join(first[name].traits for name in names), "<f4").reshape(-1, len(TRAITS))
-    off = _offs(values.astype(np.float64))
+    off = offs(values.astype(np.float64))
     away = distances(off)
     least = threshold(away)
     rows = np.flatnonzero(away > least)
@@ -69,16 +73,20 @@ def threshold(away: np.ndarray) -> float:
     Args:
         away: (N,) distances.
     """
-    inside, start, end = np.quantile(away, [1 - 4 * (1 - INNER), INNER, OUTER])  # each a quarter as often passed
     wanted = min(CHANCE, RATE * len(away)) / len(away)
-    quarters = math.log((1 - INNER) / wanted, 4)
-    step, before = end - start, start - inside
-    growth = max(1.0, step / before) if before > 0 else 1.0  # of the steps: 1 where the tail is exponential, or lighter
-    steps = quarters if growth - 1 < 1e-6 else (growth**quarters - 1) / (growth - 1)
-    return max(LEAST, float(start + step * steps))
+    return max(LEAST, min(_passed_by(wanted, away, share, times) for share, times in TAILS))
 
 
-def _offs(values: np.ndarray) -> np.ndarray:
+def _passed_by(wanted: float, away: np.ndarray, share: float, times: int) -> float:
+    """The distance that a share of the images passes, by those that `share`, and `times` and `times`² of it, do."""
+    inside, start, end = np.quantile(away, [1 - share * times**2, 1 - share * times, 1 - share])
+    steps, before = math.log(share * times / wanted, times), start - inside
+    growth = max(1.0, (end - start) / before) if before > 0 else 1.0  # from step to step; of an exponential tail 1
+    total = steps if growth - 1 < 1e-6 else (growth**steps - 1) / (growth - 1)
+    return float(start + (end - start) * total)
+
+
+def offs(values: np.ndarray) -> np.ndarray:
     """(N, T) spreads from the median, negative below it.
 
     Args:
@@ -99,9 +107,15 @@ def _offs(values: np.ndarray) -> np.ndarray:
 
 
 def _told(values: np.ndarray, off: np.ndarray, row: int) -> str:
-    """What is unusual about an image: the traits that are farthest off, and how many of the others are less so."""
+    """What is unusual about an image: what says most by itself, then the traits that are farthest off; and how many of
+    the others are less so."""
     size = np.abs(off[row])
-    order = [k for k in np.argsort(-size, kind="stable").tolist() if 2 * size[k] >= size.max()][:NAMED]
+    plain = [bool(_plainly(trait.name, value)) for trait, value in zip(TRAITS, values[row])]
+    order = [
+        k
+        for k in sorted(range(len(TRAITS)), key=lambda k: (not plain[k], -size[k]))
+        if 2 * size[k] >= size.max() or (plain[k] and size[k] >= LEAST)
+    ][:NAMED]
     words: dict[str, list[str]] = {}
     for k in order:
         value, above = values[row, k], off[row, k] > 0
@@ -113,6 +127,8 @@ def _told(values: np.ndarray, off: np.ndarray, row: int) -> str:
 
 def _plainly(name: str, value: float) -> str:
     """What the number is by itself, where it says so."""
+    if name == "brightness" and min(value, 1 - value) < END:
+        return " (nearly black)" if value < END else " (nearly white)"
     if name == "colour" and value < GRAY:
         return " (almost none)"
     return " (nearly one colour)" if name == "contrast" and value < PLAIN else ""
@@ -129,7 +145,7 @@ def _joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Outlier:
     file: str
     score: float
@@ -153,12 +169,11 @@ def about_far(used: Sequence[Entry], contents: Sequence[str], far: Far, kept: fr
         for file in files.get(content, [])
         if not kept.intersection(files[content])
     ]
-    remedy = "Look at it: leave it out if it does not belong there (--fix proposes it), keep it if such images will come later."
     if len(found) <= SHOWN:
         for one in found:
-            yield Finding(OUTLIER, (one.file,), f"unlike the rest: {one.told}", remedy, {"score": one.score})
+            yield Finding(OUTLIER, (one.file,), f"unlike the rest: {one.told}", REMEDY, {"score": one.score})
         return
     often = " / ".join(told for told, _ in Counter(one.told for one in found).most_common(3))
     message = f"{len(found):,} images unlike the rest, the farthest first: {often}"
     facts = {"scores": [one.score for one in found], "reasons": [one.told for one in found]}
-    yield Finding(OUTLIER, tuple(one.file for one in found), message, remedy.replace("it", "them", 1), facts)
+    yield Finding(OUTLIER, tuple(one.file for one in found), message, REMEDY, facts)

@@ -34,7 +34,7 @@ TRAITS = (
     Trait("tones", 0.25, "fewer tones of gray", "more tones of gray"),
     Trait("evenness", 0.03, "fewer even areas", "more even areas"),
     Trait("detail", 0.15, "less fine detail", "more fine detail"),
-    Trait("smoothness", 0.15, "neighbouring pixels more unlike for so few shapes", "neighbouring pixels more alike"),
+    Trait("grain", 0.15, "more grain for its shapes", "less grain for its shapes"),
     Trait("colour", 0.2, "less colour", "more colour"),
     Trait("red", 0.02, "less red", "more red"),
     Trait("blue", 0.02, "less blue", "more blue"),
@@ -45,8 +45,8 @@ TRAITS = (
 def traits(array: np.ndarray) -> np.ndarray:
     """(12,) float32, in the order of `TRAITS`: mean and log of the spread of the gray image; roots of the shares that
     are black and white; entropy of its tones, in bits; share of neighbours that are the same; log of how much
-    neighbours differ, and how much more samples differ that lie apart; logs and means of the differences of red and blue
-    from green.
+    neighbours differ, and of how much more samples differ that lie apart (of noise no more); log of the strength of
+    colour, means of red and of blue less green, and log of how much these vary.
 
     Args:
         array: uint8, H×W×C with C = 1 or 3.
