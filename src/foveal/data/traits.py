@@ -1,5 +1,6 @@
 """What an image looks like, in a few plain numbers that each have a name."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ LAG = 4  # samples apart that are compared for shapes: a sixteenth of a large im
 EVEN = 1  # levels of 255 by which neighbours in an even area differ at most
 BLACK, WHITE = 8, 247  # up to, and from
 TONES = 64
+LEVELS = np.arange(256.0)
+SQUARES = LEVELS**2
 
 
 class Trait(NamedTuple):
@@ -54,51 +57,59 @@ def traits(array: np.ndarray) -> np.ndarray:
     height, width, channels = array.shape
     down, across = -(-height // SAMPLES), -(-width // SAMPLES)
     part = array[down // 2 :: down, across // 2 :: across]
+    # float32 holds these sums of whole numbers exactly.
+    planes = part.transpose(2, 0, 1).astype(np.float32, order="C")
+    middle = planes[channels // 2]
     green = array[..., channels // 2]
-    near = (
-        _steps(part[..., channels // 2], green[down // 2 + 1 :: down, across // 2 :: across]),
-        _steps(part[..., channels // 2], green[down // 2 :: down, across // 2 + 1 :: across]),
+    near = [
+        _steps(middle, green[down // 2 + 1 :: down, across // 2 :: across]),
+        _steps(middle, green[down // 2 :: down, across // 2 + 1 :: across]),
+    ]
+    tones = (
+        part[..., 0] if channels == 1 else ((planes[0] + 2 * middle + planes[2]) * np.float32(0.25)).astype(np.uint8)
     )
-    planes = np.moveaxis(part, 2, 0).astype(np.int16, order="C")
-    gray = planes[0] if channels == 1 else (planes[0] + 2 * planes[1] + planes[2]) >> 2
-    far = _steps(gray[:-LAG], gray[LAG:]), _steps(gray[:, :-LAG], gray[:, LAG:])
-    detail, shapes = (np.log(0.003 + _mean(*pair) / 255) for pair in (near, far))
-    even = sum(np.count_nonzero(steps <= EVEN) for steps in near) / max(1, sum(steps.size for steps in near))
-    return np.array([*_tones(gray), even, detail, shapes - detail, *_colour(planes)], np.float32)
+    gray = middle if channels == 1 else tones.astype(np.float32)
+    far = [_steps(gray[:-LAG], gray[LAG:]), _steps(gray[:, :-LAG], gray[:, LAG:])]
+    detail, shapes = (math.log(0.003 + sum(map(_sum, steps)) / _count(steps) / 255) for steps in (near, far))
+    even = sum(np.count_nonzero(steps <= EVEN) for steps in near) / _count(near)
+    return np.array([*_tones(tones), even, detail, shapes - detail, *_colour(planes)], np.float32)
 
 
 def _steps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """How much they differ, where both are."""
     height, width = min(len(one), len(other)), min(one.shape[1], other.shape[1])
-    return np.abs(np.subtract(one[:height, :width], other[:height, :width], dtype=np.int16))
+    steps = np.subtract(one[:height, :width], other[:height, :width], dtype=np.float32)
+    return np.abs(steps, out=steps)
 
 
-def _mean(one: np.ndarray, other: np.ndarray) -> float:
-    return (int(one.sum(dtype=np.int32)) + int(other.sum(dtype=np.int32))) / max(1, one.size + other.size)
+def _sum(plane: np.ndarray) -> float:
+    return float(np.add.reduce(plane, axis=None))
+
+
+def _count(steps: list[np.ndarray]) -> int:
+    return max(1, sum(one.size for one in steps))
 
 
 def _tones(gray: np.ndarray) -> tuple[float, ...]:
     share = np.bincount(gray.ravel(), minlength=256) / gray.size
-    levels = np.arange(256.0)
-    mean = float(share @ levels)
-    spread = max(0.0, float(share @ levels**2) - mean**2) ** 0.5
+    mean = float(share @ LEVELS)
+    spread = max(0.0, float(share @ SQUARES) - mean**2) ** 0.5
     tones = share.reshape(TONES, -1).sum(axis=1)
     tones = tones[tones > 0]
     black, white = float(share[: BLACK + 1].sum()) ** 0.5, float(share[WHITE:].sum()) ** 0.5
-    return mean / 255, float(np.log(0.02 + spread / 255)), black, white, -float(tones @ np.log2(tones))
+    return mean / 255, math.log(0.02 + spread / 255), black, white, -float(tones @ np.log2(tones))
 
 
 def _colour(planes: np.ndarray) -> tuple[float, ...]:
     """
     Args:
-        planes: (C, h, w) int16.
+        planes: (C, h, w) float32.
     """
     if len(planes) == 1:
-        return float(np.log(0.01)), 0.0, 0.0, float(np.log(0.01))
-    red, blue = planes[0] - planes[1], planes[2] - planes[1]
-    size = red.size
-    strength = np.maximum(np.maximum(red, blue), 0) - np.minimum(np.minimum(red, blue), 0)  # of the HSV cone
-    means = [int(plane.sum(dtype=np.int32)) / size for plane in (red, blue)]
-    off = sum(int(np.abs(plane - round(mean)).sum(dtype=np.int32)) for plane, mean in zip((red, blue), means))
-    strong = int(strength.sum(dtype=np.int32)) / size / 255
-    return float(np.log(0.01 + strong)), means[0] / 255, means[1] / 255, float(np.log(0.01 + off / size / 255))
+        return math.log(0.01), 0.0, 0.0, math.log(0.01)
+    size = planes[0].size
+    strong = _sum(np.maximum.reduce(planes) - np.minimum.reduce(planes))  # the chroma of HSV
+    apart = [planes[0] - planes[1], planes[2] - planes[1]]
+    means = [_sum(plane) / size for plane in apart]
+    off = sum(_sum(np.abs(plane - np.float32(round(mean)))) for plane, mean in zip(apart, means))
+    return math.log(0.01 + strong / size / 255), means[0] / 255, means[1] / 255, math.log(0.01 + off / size / 255)
