@@ -13,6 +13,7 @@ from PIL import Image
 
 from foveal.answers import Label
 from foveal.data import look, scan, summary
+from foveal.data.far import OUTLIER
 from foveal.data.findings import CONTRADICTING, LEAK, NOTES
 from foveal.data.seen import see
 from foveal.data.sources.assemble import FAULTS
@@ -371,10 +372,10 @@ def test_the_reference_page_knows_every_kind() -> None:
     sources = [path.read_text() for path in (root / "src/foveal/data").rglob("*.py")]
     made = {kind for text in sources for kind in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     made |= {kind for text in sources for kind in re.findall(r'_grouped\(\s*"([a-z-]+)"', text)}
-    made |= {*NOTES, *TEXTS, CONTRADICTING, LEAK, NEAR, CONTRARY, CUT, SUSPECT, VALUE_SUSPECT, SHORTCUT}
+    made |= {*NOTES, *TEXTS, CONTRADICTING, LEAK, NEAR, CONTRARY, CUT, OUTLIER, SUSPECT, VALUE_SUSPECT, SHORTCUT}
     made |= {kind for kind, _, _ in (*FAULTS.values(), *BOX_FAULTS.values())}
     page = (root / "docs/reference/sources.md").read_text()
     assert made == set(
         re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|$", page.partition("## Findings")[2].partition("## ")[0], re.M)
     )
-    assert len(made) == 48
+    assert len(made) == 49

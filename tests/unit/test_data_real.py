@@ -24,7 +24,7 @@ def test_cifar10(real_data: Path) -> None:
     assert dataset.labels[:3] == ("airplane", "automobile", "bird")
     assert dataset.modes == {"RGB": 60_000}
     found = Counter(finding.kind for finding in dataset.findings for _ in finding.files)
-    assert set(found) == {"leak", "near-duplicate", "contradicting-twins"}
+    assert set(found) == {"leak", "near-duplicate", "contradicting-twins", "outlier"}
     assert 600 <= found["leak"] / 2 <= 750, "pairs between test and train: see benchmarks/records"
     assert found["contradicting-twins"] <= 20, "copies show the same: of what is found by mistake, most would differ"
     recipe = named_recipe("cookbook", dataset)

@@ -38,7 +38,8 @@ def look(
     decisions: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice or nearly.
+    """Decode every image once and say what is there: labels, sizes, what cannot be read, what is there twice or nearly,
+    what looks unlike the rest.
 
     Args:
         source: a folder of class folders, an archive of one, a table of images, a data set of the Hugging Face hub

@@ -71,7 +71,7 @@ def look(
     minutes: Annotated[float | None, option("--minutes", "M", "For --suspects; 1 unless said.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, the split."""
+    """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, outliers, the split."""
     from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
     from foveal.cli import show
     from foveal.cli.show_checks import show_checks, with_checks

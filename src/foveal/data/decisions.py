@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from foveal.data.far import OUTLIER
 from foveal.data.findings import CONTRADICTING
 from foveal.data.linking import first_of_same
 from foveal.data.sources.rows import Row, read_sheet, table_bytes
@@ -31,7 +32,7 @@ class Decisions:
         lines: file to the line that decides about it.
         excluded: files that are left out.
         groups: file to the name of its group.
-        kept: files that are no near-duplicates, whatever they look like.
+        kept: files that are no near-duplicates and no outliers, whatever they look like.
     """
 
     content: bytes = b""
@@ -126,7 +127,7 @@ def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
 
     Of twins in different splits that the source names, the one in train is left out, or the one in validation where
     the other is in test: the images that measure stay. All other twins become groups. Of images with the same pixels
-    and different targets none can be trusted: all are left out.
+    and different targets none can be trusted: all are left out. So are outliers, for a person to look at.
     """
     rows: dict[str, tuple[str, str, str, str]] = {}
     for finding in dataset.findings:
@@ -136,6 +137,11 @@ def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
     for row, other, alike, mirrored in _leaking(dataset):
         reason = f"{likeness(alike, mirrored)} {dataset.files[other]}, which is in {dataset.splits[other]}"
         rows.setdefault(dataset.files[row], (dataset.files[row], "exclude", "", reason))
+    for finding in dataset.findings:
+        if finding.kind == OUTLIER:
+            reasons = finding.facts.get("reasons") or [finding.message]
+            for file, reason in zip(finding.files, reasons):
+                rows.setdefault(file, (file, "exclude", "", reason))
     name = _group_names(dataset)
     told = zip(dataset.twins.pairs.tolist(), dataset.twins.alike.tolist(), dataset.twins.mirrored.tolist())
     for pair, alike, mirrored in told:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from foveal.data.decisions import NOTHING_DECIDED, Decisions
+from foveal.data.far import Far, about_far, far_from_others
 from foveal.data.findings import (
     about_labels,
     duplicates,
@@ -64,7 +65,7 @@ def look(
     labels, reasons = _vocabulary(task, [entry.cell for entry in listed], source.columns)
     # Those that are left out are looked at all the same: what is alike must not hang on what was decided.
     entries = [entry for entry in named if entry.file in decisions.excluded or entry.cell not in reasons]
-    seen, near = _examined(source, entries, task.reader, progress)
+    seen, near, far = _examined(source, entries, task.reader, progress)
     facing = [(entry, one) for entry, one in zip(entries, seen) if entry.file not in decisions.excluded]
     pairs = [(entry, one) for entry, one in facing if isinstance(one, Seen)]
     lost = (
@@ -75,24 +76,25 @@ def look(
     )
     if not pairs:
         raise nothing_usable(source, len(listed), lost)
-    dataset = _dataset(source, task, pairs, near, lost, labels, decisions)
+    dataset = _dataset(source, task, pairs, (near, far), lost, labels, decisions)
     remember(memo, dataset)
     return dataset
 
 
 def _examined(
     source: Source, entries: Sequence[Entry], reader: Reader, progress: Progress | None
-) -> tuple[Sequence[Seen | str], Near]:
-    """For each entry what was seen, or why it cannot be read; and near-duplicates among them and others. Remembered
-    whatever is made of it: another task or another decision decodes nothing again."""
+) -> tuple[Sequence[Seen | str], Near, Far]:
+    """For each entry what was seen, or why it cannot be read; and near-duplicates and outliers among them and others.
+    Remembered whatever is made of it: another task or another decision decodes nothing again."""
     memo = seen_path(source, reader)
     known = recall_seen(memo, [entry.file for entry in entries])
     if known is not None:
         return known
     seen = scan(source, entries, reader, progress)
-    near = near_duplicates([facts for facts in seen if isinstance(facts, Seen)], progress)
-    remember_seen(memo, [entry.file for entry in entries], seen, near)
-    return seen, near
+    readable = [facts for facts in seen if isinstance(facts, Seen)]
+    near, far = near_duplicates(readable, progress), far_from_others(readable)
+    remember_seen(memo, [entry.file for entry in entries], seen, near, far)
+    return seen, near, far
 
 
 def _vocabulary(task: Task, cells: Sequence[str], columns: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -119,18 +121,19 @@ def _dataset(
     source: Source,
     task: Task,
     pairs: Sequence[tuple[Entry, Seen]],
-    near: Near,
+    compared: tuple[Near, Far],
     lost: Sequence[Finding],
     all_labels: Sequence[str],
     decisions: Decisions,
 ) -> Dataset:
     """
     Args:
-        near: near-duplicates among these images and others.
+        compared: near-duplicates and outliers among these images and others.
         lost: what cannot be used, or is not.
         all_labels: those of images that cannot be read, too.
     """
     used, facts = [entry for entry, _ in pairs], [fact for _, fact in pairs]
+    near, far = compared
     cells = tuple(entry.cell for entry in used)
     labels = task.answer.labels(cells, source.columns)
     targets = task.targets(cells, labels)
@@ -157,6 +160,7 @@ def _dataset(
             *source.findings,
             *lost,
             *noted(used, facts),
+            *about_far(used, [fact.content for fact in facts], far, decisions.kept),
             *_about_targets(task, used, same, targets, splits, labels, set(all_labels) - set(labels)),
             *about_near(used, twins, cut, "label" if len(targets) and targets.ndim == 1 else None),
         ),

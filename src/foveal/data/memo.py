@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
 
+from foveal.data.far import Far
 from foveal.data.machine import cache_folder, digest, prune
 from foveal.data.seen import Seen
 from foveal.data.twins import Near
@@ -31,7 +33,7 @@ __all__ = [
     "seen_path",
 ]
 
-VERSION = "5"  # of what is remembered and how it is found; a change makes every source be decoded again
+VERSION = "6"  # of what is remembered and how it is found; a change makes every source be decoded again
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile)
 SPLIT_NAMES = np.array(["", *SPLITS], dtype="<U10")
 
@@ -74,13 +76,19 @@ def recall(path: Path, source: Source, task: Task) -> Dataset | None:
             sizes=columns["sizes"],
             channels=told["channels"],
             modes=told["modes"],
-            findings=tuple(Finding(**{**finding, "files": tuple(finding["files"])}) for finding in told["findings"]),
+            findings=tuple(map(_finding, told["findings"])),
             fingerprint=told["fingerprint"],
             given=tuple(told["given"]),
             twins=Twins(columns["pairs"], columns["alike"], columns["mirrored"]),
         )
     except DAMAGE:
         return None
+
+
+def _finding(told: dict[str, Any]) -> Finding:
+    """From what `Finding.as_dict` gave."""
+    facts = {name: value for name, value in told.items() if name not in ("kind", "files", "message", "remedy")}
+    return Finding(told["kind"], tuple(told["files"]), told["message"], told["remedy"], facts)
 
 
 def remember(path: Path, dataset: Dataset) -> None:
@@ -112,24 +120,26 @@ def remember(path: Path, dataset: Dataset) -> None:
     _keep(path, kept.getvalue())
 
 
-def recall_seen(path: Path, files: Sequence[str]) -> tuple[list[Seen | str], Near] | None:
-    """What was seen of these files, or why they cannot be read, and near-duplicates among them and others; None where
-    one of them was not seen, or nothing is remembered."""
+def recall_seen(path: Path, files: Sequence[str]) -> tuple[list[Seen | str], Near, Far] | None:
+    """What was seen of these files, or why they cannot be read, and near-duplicates and outliers among them and
+    others; None where one of them was not seen, or nothing is remembered."""
     try:
         told = json.loads(zlib.decompress(path.read_bytes()))
         seen = {file: facts if isinstance(facts, str) else Seen.of(facts) for file, facts in told["seen"].items()}
         near = [(str(one), str(other), float(alike), bool(mirrored)) for one, other, alike, mirrored in told["near"]]
-        return [seen[file] for file in files], near
+        far = [(str(content), float(score), str(words)) for content, score, words in told["far"]]
+        return [seen[file] for file in files], near, far
     except (*DAMAGE, zlib.error):
         return None
 
 
-def remember_seen(path: Path, files: Sequence[str], seen: Sequence[Seen | str], near: Near) -> None:
+def remember_seen(path: Path, files: Sequence[str], seen: Sequence[Seen | str], near: Near, far: Far) -> None:
     """Keep what `recall_seen` gives."""
     told = {
-        file: facts if isinstance(facts, str) else facts._replace(sketch=b"").told() for file, facts in zip(files, seen)
+        file: facts if isinstance(facts, str) else facts._replace(sketch=b"", traits=b"").told()
+        for file, facts in zip(files, seen)
     }
-    _keep(path, zlib.compress(json.dumps({"seen": told, "near": near}).encode(), 1))
+    _keep(path, zlib.compress(json.dumps({"seen": told, "near": near, "far": far}).encode(), 1))
 
 
 def recall_task(source: Source, tasks: Sequence[str]) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foveal.data.photos import SMALL
-from foveal.data.sketch import sketch
+from foveal.data.sketch import eight_bits, sketch
+from foveal.data.traits import traits
 from foveal.task import Reader
 
 __all__ = ["Seen", "alike", "see"]
@@ -20,6 +21,7 @@ class Seen(NamedTuple):
     Args:
         content: a hash of shape, depth and pixels; files with the same one are the same image, however stored.
         sketch: by which near-duplicates are found (see `foveal.data.sketch`); empty where it is not needed any more.
+        traits: by which outliers are found (see `foveal.data.traits`), little-endian float32; empty likewise.
     """
 
     height: int
@@ -29,16 +31,17 @@ class Seen(NamedTuple):
     notes: tuple[str, ...]
     content: str
     sketch: bytes = b""
+    traits: bytes = b""
 
     def told(self) -> list[Any]:
-        """JSON-ready, the sketch as text."""
-        return [*self[:-1], base64.b64encode(self.sketch).decode()]
+        """JSON-ready, sketch and traits as text."""
+        return [*self[:-2], *(base64.b64encode(part).decode() for part in self[-2:])]
 
     @classmethod
     def of(cls, told: Sequence[Any]) -> "Seen":
         """From what `told` gave."""
-        height, width, channels, mode, notes, content, sketch = told
-        return cls(height, width, channels, mode, tuple(notes), content, base64.b64decode(sketch))
+        height, width, channels, mode, notes, content, *parts = told
+        return cls(height, width, channels, mode, tuple(notes), content, *map(base64.b64decode, parts))
 
 
 def see(reader: Reader, source: bytes | np.ndarray) -> tuple[Seen, np.ndarray]:
@@ -51,7 +54,8 @@ def see(reader: Reader, source: bytes | np.ndarray) -> tuple[Seen, np.ndarray]:
     content = hashlib.sha256(f"{array.shape} {array.itemsize} ".encode())
     content.update(np.ascontiguousarray(array).data)
     about = facts.height, facts.width, array.shape[-1], facts.mode, facts.notes
-    return Seen(*about, content.hexdigest()[:32], sketch(array)), array
+    shown = eight_bits(array)
+    return Seen(*about, content.hexdigest()[:32], sketch(shown), traits(shown).astype("<f4").tobytes()), array
 
 
 def alike(arrays: Sequence[np.ndarray]) -> np.ndarray | None:

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-__all__ = ["CHROMA", "CHROMA_SIDE", "LUMA", "LUMA_SIDE", "SIZE", "cosines", "sketch"]
+__all__ = ["CHROMA", "CHROMA_SIDE", "LUMA", "LUMA_SIDE", "SIZE", "cosines", "eight_bits", "sketch"]
 
 SIDE = 32  # pixels that an image is shrunk to
 LUMA_SIDE, CHROMA_SIDE = 16, 8  # frequencies kept along each axis
@@ -32,8 +32,7 @@ def sketch(array: np.ndarray) -> bytes:
     """
     if min(array.shape[:2]) < SMALLEST:
         return b""
-    if array.dtype == np.uint16:
-        array = (array >> max(0, int(array.max()).bit_length() - 8)).astype(np.uint8)
+    array = eight_bits(array)
     if array.shape[:2] != (SIDE, SIDE):
         image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
         array = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)).reshape(SIDE, SIDE, -1)
@@ -49,6 +48,13 @@ def sketch(array: np.ndarray) -> bytes:
     found[0, 0] = 0.0  # how bright it is: copies differ in it
     found *= CONTRAST / np.hypot(np.linalg.norm(found), FAINT)
     return np.concatenate([found.ravel(), chroma]).astype("<f2").tobytes()
+
+
+def eight_bits(array: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, by the highest bit that is set in it; uint8 as it is."""
+    if array.dtype == np.uint16:
+        return (array >> max(0, int(array.max()).bit_length() - 8)).astype(np.uint8)
+    return array
 
 
 @cache
