@@ -13,8 +13,8 @@ import torch
 
 import foveal
 from foveal.bundle import Predictor
+from foveal.examples import Examples
 from foveal.explain import equivariance, shift_consistency
-from foveal.task import Examples
 
 MAPS = 200  # images that maps are compared on
 

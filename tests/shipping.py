@@ -8,11 +8,11 @@ import torch
 
 from foveal.bundle.folder import FORMAT, VERSION
 from foveal.engine.predictor import TorchNetwork
+from foveal.examples import Examples, PixelRows
 from foveal.nets.layers import build
 from foveal.readers.familiarity import familiar
 from foveal.recipe import InputContract
 from foveal.ship.subject import Subject
-from foveal.task import Examples, PixelRows
 from foveal.tasks import TASKS
 from foveal.types import Geometry
 

@@ -25,8 +25,8 @@ FLOORS = {
     "answers": 1,
 }
 GROUND = {
-    *("chosen", "errors", "events", "extras", "files", "looks", "measured", "phrasing", "recipe", "recipes"),
-    *("run", "series", "suspicion", "task", "trust", "types", "wishes"),
+    *("chosen", "errors", "events", "examples", "extras", "files", "looks", "measured", "phrasing", "recipe"),
+    *("recipes", "run", "series", "suspicion", "task", "trust", "types", "wishes"),
 }
 TORCH_FREE = [
     "readers",

@@ -17,10 +17,11 @@ from PIL import Image
 import foveal
 from foveal.engine.checkpoint import load_weights, weights_sha256
 from foveal.events import EpochEnded, Finished, Saved, Started, Step
+from foveal.examples import Examples
 from foveal.measure.corruptions import CORRUPTIONS
 from foveal.measured import Score
 from foveal.report import Report
-from foveal.task import Examples, Task
+from foveal.task import Task
 from foveal.tasks import TASKS
 from foveal.types import Geometry
 from foveal.wishes import Aim, Wish

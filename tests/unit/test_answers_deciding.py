@@ -10,8 +10,8 @@ from scipy.special import log_expit, log_softmax
 from foveal.answers import Label, Labels
 from foveal.answers.deciding import abstention, aimed, binary_temperature, temperature
 from foveal.answers.label import decided, softmax
+from foveal.examples import Examples
 from foveal.measure import measure_labels
-from foveal.task import Examples
 from foveal.wishes import Aim, Wish
 
 

@@ -17,11 +17,12 @@ from foveal.api.explaining import Explanation
 from foveal.chosen import Chosen
 from foveal.cli import show, show_answers
 from foveal.data import summary
+from foveal.examples import Examples
 from foveal.explain import attribution
 from foveal.measure import measure_label_sets, measure_values
 from foveal.measured import Measurement
 from foveal.report import Report, build_report
-from foveal.task import Examples, FileAnswer, Prediction
+from foveal.task import FileAnswer, Prediction
 from foveal.tasks import TASKS
 from foveal.types import Reading
 

@@ -13,9 +13,9 @@ from foveal.answers.costs import cost_matrix, cost_threshold, label_costs, price
 from foveal.answers.label import decided
 from foveal.answers.labels import sigmoid
 from foveal.errors import RecipeError
+from foveal.examples import Examples
 from foveal.measure import measure_label_sets, measure_labels
 from foveal.measure.costs import mean_cost
-from foveal.task import Examples
 from foveal.tasks import TASKS
 from foveal.wishes import Cost, Wish, wish_of
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from foveal.examples import Examples
 from foveal.explain.advantages import connections, shift_consistency
 from foveal.explain.equivariance import equivariance
 from foveal.nets.heads import ClassificationHead
 from foveal.nets.layers import build
 from foveal.recipe import InputContract
-from foveal.task import Examples
 from foveal.tasks import named_task
 
 COOKBOOK = "32c3-mp2-64c3-mp2-128c3-128n"

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from foveal.answers.label import softmax
+from foveal.examples import Examples
 from foveal.measure import baselines
 from foveal.measure.baselines import (
     BASELINES,
@@ -24,7 +25,6 @@ from foveal.measure.colours import colours
 from foveal.measure.logistic import fit_logistic, logits_of
 from foveal.measure.nearest import nearest
 from foveal.measure.ridge import PENALTIES, fit_ridge, values_of
-from foveal.task import Examples
 
 
 def examples(pixels: np.ndarray, targets: np.ndarray) -> Examples:

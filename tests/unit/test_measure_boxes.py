@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from foveal.examples import Examples
 from foveal.measure import BASELINES, ERROR_KINDS, PER_LABEL, SCORES, boxes, measure_boxes, wilson
 from foveal.measure.box_baselines import box_baselines
 from foveal.measured import Measurement, Score
-from foveal.task import Examples
 from foveal.types import Geometry
 
 LABELS = ["cat", "dog"]

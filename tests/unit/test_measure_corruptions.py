@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foveal.examples import Examples, PixelRows
 from foveal.measure.corruptions import CORRUPTIONS, GRAY, LEVELS, Corrupted
 from foveal.measure.shifts import SHIFTS, Shifted, distances
-from foveal.task import Examples, PixelRows
 from foveal.types import Geometry
 
 FILES = [f"a/{k}.png" for k in range(40)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from foveal.examples import Examples
 from foveal.measure.differences import drawn_difference
 from foveal.measure.groups import groups_of
 from foveal.measure.intervals import mean_of, resampled, share_among, share_of, student, wilson, worth
@@ -13,7 +14,6 @@ from foveal.measure.label import macro_f1_of, measure_labels
 from foveal.measure.ranking import auroc
 from foveal.measure.slices import slices
 from foveal.measured import Score
-from foveal.task import Examples
 
 TIMES = 1000
 Z = float(norm.ppf(0.975))

@@ -13,9 +13,9 @@ from sklearn.metrics import (
 )
 
 from foveal.answers.label import softmax
+from foveal.examples import Examples
 from foveal.measure import PER_LABEL, SCORES, measure_labels, wilson
 from foveal.measured import Measurement, Score
-from foveal.task import Examples
 
 
 def examples(targets: list[int] | np.ndarray) -> Examples:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from foveal.answers.labels import sigmoid
+from foveal.examples import Examples
 from foveal.measure import PER_LABEL, SCORES, measure_label_sets, wilson
 from foveal.measured import Measurement, Score
-from foveal.task import Examples
 
 NAN = np.nan
 

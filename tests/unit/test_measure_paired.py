@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from foveal.examples import Examples, Rated
 from foveal.measure.label import rate_labels
 from foveal.measure.paired import image_variance, mcnemar, paired, seeds, share_difference, sure, welch
-from foveal.task import Examples, Rated
 from foveal.tasks import TASKS
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
+from foveal.examples import Examples
 from foveal.measure.corruptions import Corrupted, Corruption
 from foveal.measure.differences import drawn_difference, holm, mcnemar, share_difference
 from foveal.measure.robustness import MOST_IMAGES, measure_robustness, passes
 from foveal.measure.shifts import Shifted
-from foveal.task import Examples
 from foveal.tasks import TASKS
 from foveal.types import Geometry
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from foveal.answers.label import softmax
+from foveal.examples import Examples
 from foveal.measure import measure_label_sets, measure_labels, wilson
 from foveal.measure.calibration import expected_calibration_error
 from foveal.measure.selective import selective
 from foveal.measure.slices import slices
 from foveal.measured import Measurement, Score
-from foveal.task import Examples
 
 
 def ece(probability: Sequence[float], right: Sequence[bool]) -> Score:

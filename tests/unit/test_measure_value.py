@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
 
+from foveal.examples import Examples
 from foveal.measure import PER_LABEL, SCORES, measure_values, value, wilson
 from foveal.measured import Measurement, Score
-from foveal.task import Examples
 
 
 def examples(targets: np.ndarray) -> Examples:

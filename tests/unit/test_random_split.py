@@ -20,6 +20,7 @@ from foveal.data import divide
 from foveal.data.split import divide_at_random
 from foveal.errors import RecipeError, RunError
 from foveal.events import Step
+from foveal.examples import Examples
 from foveal.measure import random_split as module
 from foveal.measure.intervals import wilson
 from foveal.measure.random_split import Answered, claim_of, of_groups, recalled, together
@@ -28,7 +29,6 @@ from foveal.report import Report
 from foveal.report.random_split import told_random_split
 from foveal.report.schema_part import ReportGroups
 from foveal.run import Run
-from foveal.task import Examples
 from foveal.tasks import named_task
 from foveal.types import SPLITS, Reading
 

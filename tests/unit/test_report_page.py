@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from foveal.examples import Examples
 from foveal.measure import ERROR_KINDS, measure_boxes, measure_label_sets, measure_labels, measure_values
 from foveal.measured import Measurement
 from foveal.report import Report, build_report, write_page
@@ -38,7 +39,6 @@ from foveal.report.plots import (
 )
 from foveal.report.schema_part import ReportGroups
 from foveal.report.words import counted_groups, named, number
-from foveal.task import Examples
 from foveal.tasks import TASKS
 from foveal.types import Geometry
 

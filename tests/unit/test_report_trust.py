@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foveal.examples import Examples
 from foveal.measure import measure_labels, wilson
 from foveal.measured import Score
 from foveal.report import (
@@ -23,7 +24,6 @@ from foveal.report.plots import FROM_LEFT, FROM_TOP, SIDE
 from foveal.report.schema_part import ReportScore
 from foveal.report.schema_trust import ReportBin
 from foveal.report.trust_plots import reliability_svg, risk_coverage_svg
-from foveal.task import Examples
 from foveal.tasks import TASKS
 from foveal.trust import Slice
 

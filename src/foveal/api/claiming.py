@@ -11,11 +11,12 @@ import numpy as np
 from foveal.api.measuring import answers
 from foveal.errors import RecipeError, RunError
 from foveal.events import Started, Step
+from foveal.examples import Examples
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
 from foveal.measured import Score
 from foveal.run import CUSTOM_NET, Run
-from foveal.task import Examples, Task
+from foveal.task import Task
 from foveal.types import Dataset, Progress, Reading
 
 __all__ = ["FOLDER", "begin_random_split", "groups_told", "random_split_of", "refuse_random"]

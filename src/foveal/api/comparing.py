@@ -12,11 +12,12 @@ from foveal.api.measuring import answers
 from foveal.api.repeating import repeats_of
 from foveal.data.contents import contents
 from foveal.errors import RunError
+from foveal.examples import Examples, Rated
 from foveal.extras import extra
 from foveal.report import printable
 from foveal.run import Run
 from foveal.series import Series, is_series
-from foveal.task import Examples, Rated, Task
+from foveal.task import Task
 from foveal.types import Dataset, Progress
 
 if TYPE_CHECKING:

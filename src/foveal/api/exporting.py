@@ -13,10 +13,11 @@ from foveal.api.looking import task_and_data
 from foveal.bundle import MANIFEST, Bundle, Manifest
 from foveal.bundle.folder import CARD, FORMAT, VERSION, WEIGHTS, Kind
 from foveal.errors import BundleError, RecipeError, RunError
+from foveal.examples import Examples, PixelRows
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
 from foveal.run import Run
-from foveal.task import Examples, PixelRows, Task
+from foveal.task import Task
 from foveal.types import Dataset, Progress, SplitName, silent
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import numpy as np
 
 from foveal.api.looking import task_and_data
 from foveal.api.settling import check_wish, settle_again
+from foveal.examples import Examples, PixelRows
 from foveal.extras import extra
 from foveal.measured import Measurement, Mistake
 from foveal.recipe import InputContract
 from foveal.run import Run
-from foveal.task import Examples, PixelRows, Task
+from foveal.task import Task
 from foveal.types import Dataset, Progress, SplitName
 from foveal.wishes import wish_of
 

@@ -1,20 +1,20 @@
 """One function a verb. Heavy imports wait until a verb runs, so that `--help` is immediate."""
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from foveal.cli.answering import PREDICT, predict
 from foveal.cli.inside import EXPLAIN, explain
 from foveal.cli.loading import uncollected
 from foveal.cli.looking import LOOK, look
 from foveal.cli.options import (
     ACCEPT_LICENCE,
     AT,
-    BUNDLE,
     COST,
     COVERAGE,
     DECISIONS,
@@ -22,6 +22,7 @@ from foveal.cli.options import (
     GROUP,
     GROUP_LEVEL,
     GROUP_PATTERN,
+    INTERRUPTED,
     JSON,
     MINUTES,
     NET,
@@ -42,7 +43,6 @@ from foveal.cli.options import (
     changes_of,
     completed,
     examples,
-    one_of,
     option,
     reading_of,
 )
@@ -52,7 +52,6 @@ from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
 __all__ = ["app"]
 
-INTERRUPTED = 130
 START_HELP = "Go on from a finished run with these images: its network and labels, and new ones after them."
 START = Annotated[Path | None, option("--from", "RUN", START_HELP)]
 VALIDATION_HELP = "Share of the non-test images held out for validation."
@@ -69,17 +68,6 @@ ROBUSTNESS_HELP = (
 )
 RANDOM_SPLIT_HELP = (
     "Train the same recipe once more, on a random division of the same images, and say what that would have claimed."
-)
-BOXES = "Boxes"
-DRAW_HELP = "Draw the boxes into copies of the images, in this folder."
-WRITE_HELP = (
-    "Write the answers into a table, NAME.csv; or boxes as annotations, into this folder or one file, NAME.json or "
-    "NAME.jsonl."
-)
-FORMS = ("csv", "coco", "yolo", "voc", "json")
-FORM_HELP = (
-    "Of what is written: csv (a row an image, or a row a box); of boxes, too, coco, yolo, voc, or json (a line an "
-    "image). Where it is not said, NAME.csv is csv, all else coco."
 )
 OUTPUTS_HELP = "What the output layer gives: the number of classes; 10 unless said."
 DESCRIBED_HELP = f"A line, or {', '.join(NETS)}; or the folder of a run or of a bundle, whose network is then meant."
@@ -291,71 +279,7 @@ app.command(epilog=EXPORT)(export)
 app.command(epilog=SERVE)(serve)
 
 
-@app.command(
-    epilog=examples(
-        "foveal predict runs/photos-1 new.jpg",
-        "foveal predict runs/photos-1 inbox/ --json",
-        "foveal predict runs/photos-1/bundle new.jpg",
-        "foveal predict runs/photos-1 'shots/*.png'",
-        "foveal predict runs/photos-1 inbox/ --write answers.csv",
-        "foveal predict runs/cells-1 inbox/ --draw drawn/",
-        "foveal predict runs/cells-1 inbox/ --write found/ --format yolo",
-    )
-)
-def predict(
-    run: BUNDLE,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files, folders, or patterns in quotes.")],
-    device: DEVICE = None,
-    draw: Annotated[Path | None, option("--draw", "DIR", DRAW_HELP, BOXES)] = None,
-    write: Annotated[Path | None, option("--write", "PATH", WRITE_HELP)] = None,
-    form: Annotated[str | None, option("--format", "FORM", FORM_HELP, names=FORMS, callback=one_of(*FORMS))] = None,
-    as_json: Annotated[bool, option("--json", None, "Print one JSON object a line.")] = False,
-) -> None:
-    """Say what is on images: the answer for each file, as they come; write the answers, and draw boxes, too."""
-    from foveal.cli import show_answers
-    from foveal.cli.terminal import err, json_object
-    from foveal.readers.paths import image_files
-
-    answered, failed, stopped = 0, 0, False
-    try:
-        with show_answers.predicting() as progress:
-            with uncollected():
-                files = image_files(images)
-                listed = len(files) <= show_answers.FILES_COUNTED
-                answers = _answers(run, files, draw, write, form, device=device or "auto", progress=progress)
-            with closing(answers):
-                for answer in answers:
-                    answered += answer.prediction is not None
-                    failed += answer.prediction is None
-                    json_object(answer.as_dict()) if as_json else show_answers.answer(answer, listed)
-    except KeyboardInterrupt:
-        stopped = True
-    show_answers.answered(answered, failed, stopped=stopped)
-    for place in (draw, write):
-        if place and place.exists():
-            err.print(f"wrote {place}", soft_wrap=True)
-    if stopped or failed:
-        raise typer.Exit(INTERRUPTED if stopped else 1)
-
-
-def _answers(
-    run: Path, files: list[str], draw: Path | None, write: Path | None, form: str | None, **options: Any
-) -> Any:
-    """The answers of `predict`, drawn and written on the way where that is asked for."""
-    from foveal.api import predict
-    from foveal.api.tabling import check_table, tabled
-
-    form = form or ("csv" if write and write.suffix.casefold() == ".csv" else "coco")
-    table = write if form == "csv" else None
-    if table:
-        check_table(table)
-    if draw or (write and not table):
-        from foveal.api.drawing import Places, predict_and_keep
-
-        answers = predict_and_keep(run, files, Places(draw, None if table else write, form), **options)
-    else:
-        answers = predict(run, files, **options)
-    return tabled(answers, table) if table else answers
+app.command(epilog=PREDICT)(predict)
 
 
 @app.command(

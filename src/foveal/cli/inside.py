@@ -8,7 +8,7 @@ import typer
 
 from foveal.cli.completing import labelled
 from foveal.cli.loading import uncollected
-from foveal.cli.options import DEVICE, RUN, completed, examples
+from foveal.cli.options import DEVICE, INTERRUPTED, RUN, completed, examples
 from foveal.phrasing import counted
 
 __all__ = ["EXPLAIN", "explain"]
@@ -20,7 +20,6 @@ EXPLAIN = examples(
     "foveal explain runs/photos-1 'new/*.jpg' --json",
     "foveal explain runs/photos-1",
 )
-INTERRUPTED = 130
 
 
 def explain(

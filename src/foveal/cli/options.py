@@ -23,6 +23,7 @@ __all__ = [
     "GROUP",
     "GROUP_LEVEL",
     "GROUP_PATTERN",
+    "INTERRUPTED",
     "JSON",
     "MINUTES",
     "NET",
@@ -46,6 +47,8 @@ __all__ = [
     "option",
     "reading_of",
 ]
+
+INTERRUPTED = 130  # the exit status of what Ctrl-C ended
 
 
 def completed(*names: str) -> Callable[[str], list[str]]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from foveal.cli import show
 from foveal.cli.loading import uncollected
+from foveal.cli.options import INTERRUPTED
 from foveal.cli.show_training import training
 from foveal.events import Event
 from foveal.phrasing import counted
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison", "go_on_with_curve", "learning_curve", "repeats", "train_on_random_split", "train_series"]
 
-INTERRUPTED = 130
 IMAGES_SHOWN = 10  # each way
 TRUTH_SHOWN = 30  # characters
 SEEDS_SHOWN = 6  # columns

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from foveal.cli.options import INTERRUPTED
 from foveal.cli.terminal import Murmur, err, json_object, out, printable
 from foveal.phrasing import amount, counted, listed
 from foveal.report import (
@@ -41,7 +42,6 @@ __all__ = [
     "wrote",
 ]
 
-INTERRUPTED = 130
 FILES_SHOWN = 3
 MANY_NUMBERS = 12  # labels; the ten digits are no amounts
 BAR = 20  # characters

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foveal.examples import Examples, Rated
 from foveal.explain.target import Target, device_of, targets
 from foveal.measure.robustness import measure_shifts
 from foveal.measure.shifts import Shifted
@@ -20,7 +21,7 @@ from foveal.nets.layers import Network
 from foveal.nets.parts import ResidualBlock, Whitening
 from foveal.nets.specs import Conv, Whiten
 from foveal.nets.windows import Pair, Shape
-from foveal.task import Examples, Rated, Task
+from foveal.task import Task
 
 __all__ = ["Connections", "ShiftConsistency", "connections", "shift_consistency"]
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Labels, Value
+from foveal.examples import Examples, PixelRows
 from foveal.measure.colours import BINS, colours
 from foveal.measure.logistic import fit_logistic, logits_of
 from foveal.measure.nearest import nearest, said_label, said_labels, said_values
 from foveal.measure.ridge import fit_ridge, values_of
-from foveal.task import Examples, PixelRows
 
 __all__ = [
     "BASELINES",

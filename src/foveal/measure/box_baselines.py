@@ -3,8 +3,8 @@
 import numpy as np
 
 from foveal.answers.detections import CROWD, LABEL, MOST, SCORE, real
+from foveal.examples import Examples
 from foveal.measure.baselines import MOST_IMAGES
-from foveal.task import Examples
 from foveal.types import Geometry
 
 __all__ = ["box_baselines"]

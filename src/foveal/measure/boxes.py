@@ -9,6 +9,7 @@ import numpy as np
 
 from foveal.answers.boxes import box_thresholds
 from foveal.answers.detections import FOUND_LABEL, LABEL, SCORE, detections, real, unwarped
+from foveal.examples import Examples, Rated
 from foveal.measure.average_precision import Ranked, precision_at_recalls, ranked
 from foveal.measure.box_baselines import box_baselines
 from foveal.measure.box_errors import box_errors
@@ -17,7 +18,6 @@ from foveal.measure.groups import Groups, groups_of
 from foveal.measure.intervals import bounded, resampled
 from foveal.measure.selective import operating_points
 from foveal.measured import DrawnBox, Measurement, Mistake, PrecisionRecall, Score
-from foveal.task import Examples, Rated
 from foveal.types import Geometry
 
 __all__ = ["measure_boxes", "rate_boxes"]

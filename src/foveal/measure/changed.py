@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foveal.task import Examples, PixelRows
+from foveal.examples import Examples, PixelRows
 
 __all__ = ["Changed", "rng_of"]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter
 
+from foveal.examples import Examples
 from foveal.measure.changed import Changed, rng_of
-from foveal.task import Examples
 from foveal.types import Geometry
 
 __all__ = ["CORRUPTIONS", "LEVELS", "Corrupted", "Corruption", "shrunk_geometry"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.label import decided, softmax
+from foveal.examples import Examples, Rated
 from foveal.measure.baselines import baseline_outputs
 from foveal.measure.calibration import calibration
 from foveal.measure.costs import costs_of_labels
@@ -16,7 +17,6 @@ from foveal.measure.intervals import Statistic, bootstrap, counted, share_among,
 from foveal.measure.meanings import TOP
 from foveal.measure.selective import operating_points, selective
 from foveal.measured import Confusion, Measurement, Mistake, Score
-from foveal.task import Examples, Rated
 
 __all__ = ["MOST_MISTAKES", "label_scores", "macro_f1", "macro_f1_of", "measure_labels", "rate_labels"]
 

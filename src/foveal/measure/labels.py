@@ -8,6 +8,7 @@ import numpy as np
 
 from foveal.answers.deciding import temperature_of, tempered
 from foveal.answers.labels import sigmoid, thresholds
+from foveal.examples import Examples, Rated
 from foveal.measure.baselines import label_set_baselines
 from foveal.measure.calibration import calibration
 from foveal.measure.costs import costs_of_sets
@@ -17,7 +18,6 @@ from foveal.measure.label import MOST_MISTAKES, label_scores
 from foveal.measure.ranking import Ranking, auroc, average_precision
 from foveal.measure.selective import operating_points
 from foveal.measured import Measurement, Mistake, Score
-from foveal.task import Examples, Rated
 
 __all__ = ["measure_label_sets", "rate_label_sets"]
 

@@ -7,11 +7,11 @@ from statistics import NormalDist
 
 import numpy as np
 
+from foveal.examples import Rated
 from foveal.extras import extra
 from foveal.measure.differences import holm
 from foveal.measure.intervals import DRAWS, LEVEL, resampled
 from foveal.measure.meanings import ERRORS
-from foveal.task import Rated
 
 __all__ = ["Difference", "image_variance", "mcnemar", "paired", "seeds", "share_difference", "sure", "welch"]
 

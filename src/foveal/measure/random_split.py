@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from foveal.examples import Examples
 from foveal.measure.baselines import shrink, standardised
 from foveal.measure.differences import drawn_difference
 from foveal.measure.groups import groups_of
@@ -19,7 +20,7 @@ from foveal.measure.intervals import ERROR, SHARE, interval, resampled, share_of
 from foveal.measure.meanings import ERRORS
 from foveal.measure.nearest import nearest
 from foveal.measured import Score
-from foveal.task import Examples, Task
+from foveal.task import Task
 
 __all__ = ["DRAWS", "MOST_IMAGES", "Answered", "Claim", "Together", "claim_of", "of_groups", "recalled", "together"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from foveal.examples import Examples, Rated
 from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
 from foveal.measure.differences import drawn_difference, holm, share_difference
 from foveal.measure.groups import Groups, groups_of
@@ -14,7 +15,7 @@ from foveal.measure.meanings import ERRORS
 from foveal.measure.paired import share_difference as share_difference_of_groups
 from foveal.measure.shifts import SHIFTS, Shifted, distances
 from foveal.measured import Score
-from foveal.task import Examples, Rated, Task
+from foveal.task import Task
 
 __all__ = ["MOST_IMAGES", "Kind", "Level", "Robustness", "measure_robustness", "measure_shifts", "passes"]
 

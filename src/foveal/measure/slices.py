@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from foveal.examples import Examples, PixelRows
 from foveal.measure.meanings import ERRORS
 from foveal.measured import Score
-from foveal.task import Examples, Measure, PixelRows
+from foveal.task import Measure
 from foveal.trust import Slice
 
 __all__ = ["slices"]

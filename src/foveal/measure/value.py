@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from foveal.answers.value import shown
+from foveal.examples import Examples, Rated
 from foveal.measure.baselines import value_baselines
 from foveal.measure.groups import Groups, groups_of
 from foveal.measure.intervals import DRAWS, ERROR, R_SQUARED, interval, resampled, share_of, wilson
 from foveal.measure.label import MOST_MISTAKES
 from foveal.measured import Measurement, Mistake, Points, Score
-from foveal.task import Examples, Rated
 
 __all__ = ["measure_values", "rate_values"]
 

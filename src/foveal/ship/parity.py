@@ -13,8 +13,9 @@ from foveal.answers.label import softmax
 from foveal.answers.labels import sigmoid
 from foveal.bundle import Agreement
 from foveal.bundle.predictor import Network
+from foveal.examples import PixelRows
 from foveal.recipe import InputContract
-from foveal.task import Answer, PixelRows
+from foveal.task import Answer
 from foveal.types import Geometry
 
 __all__ = ["ALLOWED", "TIE", "Compared", "Told", "compare", "told"]

@@ -9,10 +9,11 @@ import numpy as np
 from foveal.bundle import Agreement
 from foveal.bundle.folder import Graph, metadata_of
 from foveal.bundle.predictor import Network as Answering
+from foveal.examples import Examples, PixelRows
 from foveal.nets.layers import Network
 from foveal.recipe import InputContract
 from foveal.ship.parity import Told, told
-from foveal.task import Examples, PixelRows, Task
+from foveal.task import Task
 from foveal.types import Progress, silent
 
 __all__ = ["Made", "Subject"]

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Label
+from foveal.examples import Examples, Rated
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
 from foveal.suspicion import Suspected, Suspicion, Telling
-from foveal.task import Examples, Head, Rated, Task
+from foveal.task import Head, Task
 from foveal.types import Dataset, Geometry
 
 __all__ = ["CLASSIFICATION"]

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from foveal.answers import Boxes
+from foveal.examples import Examples, Rated
 from foveal.extras import extra
 from foveal.measured import Measurement
 from foveal.readers import ImageReader
 from foveal.suspicion import Suspected, Suspicion
-from foveal.task import Examples, Head, Rated, Task
+from foveal.task import Head, Task
 from foveal.types import Dataset, Geometry
 
 __all__ = ["DETECTION"]
