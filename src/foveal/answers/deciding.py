@@ -165,10 +165,11 @@ def abstention(confidence: np.ndarray, right: np.ndarray, wish: Wish) -> dict[st
 
 
 def unsure(confidence: float, settled: Mapping[str, Any]) -> bool | None:
-    """Whether no answer is to be given; None where nobody asked for an operating point."""
+    """Whether no answer is to be given; None where nothing was settled that could tell. What an image looks like
+    (`look`) is judged afterwards, by `foveal.readers.familiarity`."""
     if "abstain" in settled:
         return confidence < settled["abstain"]["confidence"]
-    return False if "at" in settled or "costs" in settled else None
+    return False if "at" in settled or "costs" in settled or "look" in settled else None
 
 
 def silence(abstained: bool | None, reason: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from foveal.types import Geometry
 __all__ = ["Image", "Network", "Outputs", "Predictor"]
 
 Image: TypeAlias = str | Path | bytes | np.ndarray | PillowImage
+ONE = (np.ndarray, bytes, str, Path, PillowImage)
 Prepared: TypeAlias = tuple[np.ndarray, Geometry] | UnreadableImage
 
 
@@ -80,7 +81,7 @@ class Predictor:
         Raises:
             UnreadableImage: the one image cannot be decoded; the message is the reason.
         """
-        if not isinstance(images, str | Path | bytes | np.ndarray | PillowImage):
+        if not isinstance(images, ONE):
             return list(self._in_batches(images, self.largest))
         pixels, geometry = self.prepare(images)
         (answer,) = self.decode(self.run(pixels[None]), [geometry])
@@ -112,15 +113,16 @@ class Predictor:
         Raises:
             UnreadableImage: it cannot be decoded; the message is the reason.
         """
-        if isinstance(image, str | Path):
-            image = _bytes_of(Path(image))
-        elif isinstance(image, PillowImage):
+        if isinstance(image, PillowImage):
             image = _pixels_of(image)
+        elif not isinstance(image, np.ndarray | bytes):
+            image = _bytes_of(Path(image))
         return self.task.reader.load(image, self.contract)
 
     def run(self, pixels: np.ndarray) -> Outputs:
         """What the network gives for a batch (B, H, W, C) uint8 of prepared images, B at least 1."""
-        pixels = np.require(pixels, requirements=["C", "W"])  # torch warns of arrays that cannot be written to
+        if not (pixels.flags.c_contiguous and pixels.flags.writeable):  # torch warns of arrays that are not the latter
+            pixels = pixels.copy(order="C")
         if self.observe is not None:
             return self.observe(pixels)
         return Outputs(self.network(pixels), strangeness(pixels, self.settled))
@@ -130,7 +132,7 @@ class Predictor:
         answers = self.task.answer.decode_all(outputs.raw, geometries, self.labels, self.settled)
         if outputs.strangeness is None:
             return list(answers)
-        return list(map(with_familiarity, answers, (outputs.strangeness > 1).tolist()))
+        return [with_familiarity(answer, far > 1) for answer, far in zip(answers, outputs.strangeness.tolist())]
 
     def _answers(self, batch: Sequence[Prepared]) -> Iterator[Prediction | UnreadableImage]:
         read = [item for item in batch if not isinstance(item, UnreadableImage)]

@@ -17,7 +17,7 @@ from foveal.task import Task
 __all__ = ["OnnxNetwork", "OpenvinoNetwork", "bundle_network", "bundle_predictor"]
 
 INPUT, OUTPUT, STRANGENESS = "pixels", "outputs", "strangeness"
-SPIN = "50"  # µs
+SPIN, SHARED_SPIN = 500, 50  # µs
 PIXELS, MOST = 1 << 18, 128  # in a batch, and images at the most, as torch's
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -29,24 +29,23 @@ class OnnxNetwork:
         model: the bytes of a model, checked: they name no other file.
         device: `cpu`, or `cuda` where onnxruntime-gpu is installed; `auto` is the CPU.
         threads: for one image or batch; those of the machine unless said.
+        spin: microseconds for which threads look for more to do before they sleep. Waking one up takes longer than most
+            layers of a small network; beside other work, such as a server's, looking on takes that work's processors.
 
     Raises:
         BundleError: ONNX Runtime does not take it.
         RecipeError: the device is not there.
     """
 
-    def __init__(self, model: bytes, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, model: bytes, device: str = "auto", threads: int | None = None, spin: int = SPIN) -> None:
         import onnxruntime  # a third of a second, which looking and training need not wait for
 
-        self._run_options = onnxruntime.RunOptions
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # what it warns of concerns graphs, not users
         options.intra_op_num_threads = threads or _processors()
-        # Threads that spin while they wait for the next image took three times the processor time beside other
-        # programs and answered no sooner. Within a run they may, for a moment: waking one up takes longer than most
-        # layers of a small network.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN)
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=[_provider(device, onnxruntime)])
         except RecipeError:
@@ -65,8 +64,8 @@ class OnnxNetwork:
 
     def observe(self, pixels: np.ndarray) -> Outputs:
         """With the strangeness, of a graph that gives it: of one small image numpy takes as long as a small network."""
-        found = self.named(pixels, [OUTPUT, STRANGENESS])
-        return Outputs(found[OUTPUT], found[STRANGENESS])
+        raw, strangeness = self.session.run([OUTPUT, STRANGENESS], {INPUT: pixels}, self._options)
+        return Outputs(np.asarray(raw), np.asarray(strangeness))
 
     def named(self, pixels: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Those outputs, all of them unless said."""
@@ -75,9 +74,7 @@ class OnnxNetwork:
     def feed(self, inputs: Mapping[str, np.ndarray], names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Likewise of inputs by name."""
         names = list(names or (value.name for value in self.session.get_outputs()))
-        options = self._run_options()
-        options.only_execute_path_to_fetches = True
-        found = self.session.run(names, dict(inputs), options)
+        found = self.session.run(names, dict(inputs), self._options)
         return {name: np.asarray(value) for name, value in zip(names, found)}
 
     def check(self, graph: Graph) -> None:
@@ -116,18 +113,21 @@ class OpenvinoNetwork:
         return np.array(request.infer({INPUT: pixels})[OUTPUT])
 
 
-def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto", threads: int | None = None) -> Predictor:
+def bundle_predictor(
+    bundle: Bundle, task: Task, device: str = "auto", threads: int | None = None, *, shared: bool = False
+) -> Predictor:
     """What answers for a bundle that needs no torch; it has answered one image.
 
     Args:
         threads: of ONNX Runtime, for one image or batch; those of the machine unless said.
+        shared: whether the process has other work for the processors, as a server has.
 
     Raises:
         BundleError: the model is not what the bundle says, or cannot answer.
         MissingExtra: what runs it is not installed.
         RecipeError: the device is not there.
     """
-    manifest, network = bundle.manifest, bundle_network(bundle, device, threads)
+    manifest, network = bundle.manifest, bundle_network(bundle, device, threads, shared=shared)
     gives = manifest.graph.outputs if manifest.graph else {}
     predictor = Predictor(
         origin=bundle.path,
@@ -148,7 +148,9 @@ def bundle_predictor(bundle: Bundle, task: Task, device: str = "auto", threads: 
     return predictor
 
 
-def bundle_network(bundle: Bundle, device: str = "auto", threads: int | None = None) -> Network:
+def bundle_network(
+    bundle: Bundle, device: str = "auto", threads: int | None = None, *, shared: bool = False
+) -> Network:
     """The network of a bundle that needs no torch.
 
     Raises:
@@ -158,7 +160,7 @@ def bundle_network(bundle: Bundle, device: str = "auto", threads: int | None = N
     """
     if bundle.manifest.kind == "openvino":
         return OpenvinoNetwork(bundle.contents["model.xml"], bundle.contents["model.bin"])
-    network = OnnxNetwork(bundle.contents[MODEL], device, threads)
+    network = OnnxNetwork(bundle.contents[MODEL], device, threads, SHARED_SPIN if shared else SPIN)
     if bundle.manifest.graph is None:
         raise BundleError(f"{bundle.path} does not say what its graph takes and gives.", remedy=AGAIN)
     network.check(bundle.manifest.graph)

@@ -105,7 +105,7 @@ def with_familiarity(prediction: P, unlike: bool | None) -> P:
     if unlike:
         reason = "; ".join([UNLIKE, *([before.reason] if before.reason else [])])
         return replace(before, abstained=True, reason=reason)
-    return before if before.abstained else replace(before, abstained=False)
+    return before if before.abstained is not None else replace(before, abstained=False)
 
 
 def _looks_of(pixels: Any, rows: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
     task = named_task(bundle.manifest.task)
     if isinstance(task.reader, ImageReader):
         task = replace(task, reader=replace(task.reader, megapixels=settings.limits.megapixels))
-    predictor = bundle_predictor(bundle, task, settings.device, settings.threads)
+    predictor = bundle_predictor(bundle, task, settings.device, settings.threads, shared=True)
     contract, most = bundle.manifest.input, min(settings.limits.batch, predictor.largest)
     try:  # the runtime keeps the memory of the largest batch that it has seen: now rather than at some later time
         predictor.run(np.zeros((most, contract.height, contract.width, contract.channels), np.uint8))
