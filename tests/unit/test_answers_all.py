@@ -40,7 +40,7 @@ def test_labels_are_those_that_are_decided(settled: dict[str, Any]) -> None:
     for row, found in enumerate(Label().decode_all(raw, [None] * 200, LABELS, settled)):
         assert found.label == LABELS[said[row]]
         assert found.probability == found.probabilities[found.label]
-            assert found.probability == pytest.approx(probabilities[row, said[row]], rel=1e-12)
+        assert found.probability == pytest.approx(probabilities[row, said[row]], rel=1e-12)
         falling = list(found.probabilities.values())
         assert len(falling) == 5
         assert falling[:4] == sorted(probabilities[row], reverse=True)[:4]
