@@ -231,8 +231,8 @@ class Label:
 
 
 def _likeliest(logits: list[float], labels: Sequence[str], settled: Mapping[str, Any]) -> LabelPrediction:
-    """Of the logits of an image, over the temperature."""
-    order = nlargest(SHOWN, range(len(logits)), key=logits.__getitem__)
+    """Of the few logits of an image, over the temperature."""
+    order = sorted(range(len(logits)), key=logits.__getitem__, reverse=True)[:SHOWN]
     highest = logits[order[0]]
     powers = [math.exp(value - highest) for value in logits]
     total = math.fsum(powers)
