@@ -101,6 +101,7 @@ def check_labels(
     with extra("train"):
         from foveal.engine.devices import choose_device
         from foveal.engine.out_of_fold import FOLDS, kept_by_features, kept_by_training
+    from foveal.data.memo import remember_suspects
     from foveal.measure.folds import folds_of
 
     if not 0 < minutes < math.inf:
@@ -118,7 +119,9 @@ def check_labels(
     if told.score.value < told.least:
         notes += (f"the networks are right on little of it ({told.measured} {told.score}): give more --minutes",)
     counts = len(dataset), told.targets, told.wrong, told.measured, told.score
-    return LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
+    found = LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
+    remember_suspects(dataset, found.findings, {"what": found.what, **found.as_dict()})
+    return found
 
 
 def check_shortcuts(

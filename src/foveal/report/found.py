@@ -1,0 +1,126 @@
+"""What the data check found, in words and pictures: twins, outliers, suspects."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from foveal.phrasing import counted, listed
+from foveal.report.plots import boxes_svg, picture_uri, thumbnail_uri
+from foveal.report.schema import Report
+from foveal.report.schema_found import ReportFoundImage, ReportOutliers, ReportPair, ReportSuspects, ReportTwins
+
+__all__ = ["found_of", "pictured"]
+
+SMALL_SIDE = 64  # pixels of an image that is shown to the pixel
+SCENE = 256  # pixels a side of a picture with boxes over it
+
+
+def pictured(report: Report) -> set[str]:
+    """The files that the page has pictures of."""
+    return {mistake.file for mistake in report.mistakes} | {image.file for image in _images(report)}
+
+
+def found_of(report: Report, pictures: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+    """For the page: what there is to say, and pictures with what to say of each.
+
+    Args:
+        pictures: file to its picture, as for `write_page`.
+    """
+    found = report.found
+    if found is None:
+        return None
+    what = "boxes" if report.data.boxes else "labels" if report.data.labels else "values"
+    lost = len({image.file for image in _images(report)} - set(pictures))
+    return {
+        "what": what,
+        "twins": _twins(found.twins, what) if found.twins else None,
+        "pairs": [_pair(pair, what, pictures) for pair in found.twins.shown] if found.twins else [],
+        "outliers": _outliers(found.outliers) if found.outliers else None,
+        "unlike": [_shown(image, pictures) for image in found.outliers.shown] if found.outliers else [],
+        "suspects": _suspects(found.suspects) if found.suspects else None,
+        "doubted": [_shown(image, pictures) for image in found.suspects.shown] if found.suspects else [],
+        "command": found.suspects_command,
+        "lost": f"{counted(lost, 'image')} of these could not be read again, and {'has' if lost == 1 else 'have'} no "
+        "picture here: the source was moved or changed since the check."
+        if lost
+        else None,
+    }
+
+
+def _images(report: Report) -> list[ReportFoundImage]:
+    found = report.found
+    if found is None:
+        return []
+    pairs = [image for pair in (found.twins.shown if found.twins else []) for image in pair.images]
+    return [*pairs, *(image for part in (found.outliers, found.suspects) if part for image in part.shown)]
+
+
+def _twins(twins: ReportTwins, what: str) -> list[str]:
+    """In whole sentences."""
+    if not twins.count:
+        return [
+            "No two of the images show the same: none has the pixels of another, and none is a copy that was resized, "
+            "compressed, cropped a little or mirrored."
+        ]
+    near = twins.count - twins.same
+    kinds = [f"{twins.same:,} with the same pixels"] if twins.same else []
+    kinds += [counted(near, "near-duplicate")] if near else []
+    mirrored = f", {twins.mirrored:,} of them mirrored" if twins.mirrored else ""
+    show = "pair of images shows" if twins.count == 1 else "pairs of images show"
+    told = [f"{twins.count:,} {show} the same: {listed(kinds)}{mirrored}."]
+    if twins.test_images:
+        have, them = ("has", "it") if twins.test_images == 1 else ("have", "them")
+        test = counted(twins.test_images, "test image")
+        told.append(f"{test} {have} a twin in train or validation: the network may know {them} by heart.")
+    else:
+        told.append("No test image has a twin in train or validation.")
+    if twins.contrary:
+        told.append(f"In {counted(twins.contrary, 'pair')} the {what} contradict each other: they cannot both be right.")
+    return told
+
+
+def _outliers(outliers: ReportOutliers) -> list[str]:
+    if not outliers.count:
+        return ["No image looks unlike the rest."]
+    look = "image looks" if outliers.count == 1 else "images look"
+    return [
+        f"{outliers.count:,} {look} unlike the rest, by brightness, contrast, colours, detail or shape; the number is "
+        "the distance as a multiple of the threshold. Up to about three images of a set are there by chance: look "
+        "whether they belong to it, and whether such images will come later."
+    ]
+
+
+def _suspects(suspects: ReportSuspects) -> list[str]:
+    judged = f" of {suspects.targets:,}" if suspects.targets else ""
+    if not suspects.count:
+        return [f"None{judged} {suspects.what} looked wrong to networks that did not learn from them."]
+    wrong = "" if suspects.wrong is None else f"; about {suspects.wrong:,.0f} are wrong, by estimate"
+    return [
+        f"{suspects.count:,}{judged} {suspects.what} looked wrong to networks that did not learn from them{wrong}. A "
+        "suspect is wrong, or hard: correct the wrong ones where they come from, and keep the hard ones."
+    ]
+
+
+def _pair(pair: ReportPair, what: str, pictures: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    how = "the same pixels" if pair.alike >= 1 else f"alike to {min(pair.alike, 0.99):.2f}{', mirrored' * pair.mirrored}"
+    return {
+        "images": [_shown(image, pictures) for image in pair.images],
+        "how": how,
+        "contrary": f"{what} differ" if pair.contrary else None,
+    }
+
+
+def _shown(image: ReportFoundImage, pictures: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """With its picture, and the boxes to lay over that."""
+    picture = pictures.get(image.file)
+    if picture is None:
+        return {"about": image, "image": None, "small": False, "boxes": None}
+    height, width = picture.shape[:2]
+    boxes = [(box.xyxy, box.label, box.kind) for box in image.boxes]
+    return {
+        "about": image,
+        "image": picture_uri(picture, SCENE) if boxes else thumbnail_uri(picture),
+        "small": max(height, width) <= SMALL_SIDE,
+        "boxes": boxes_svg(boxes, height / width, named=True) if boxes else None,
+    }
