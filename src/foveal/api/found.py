@@ -15,7 +15,7 @@ from foveal.types import Dataset, Finding, Reading
 
 __all__ = ["found_in"]
 
-PAIRS, OUTLIERS, SUSPECTS = 6, 8, 8  # that are shown
+SHOWN = 6  # of each
 OPTIONS = {
     "target": "--target",
     "path": "--path-column",
@@ -47,7 +47,7 @@ def _twins(task: Task, dataset: Dataset) -> dict[str, Any] | None:
 
     if len(dataset) > MOST_COMPARED:
         return None
-    pairs = telling_pairs(dataset, task.answer, PAIRS)
+    pairs = telling_pairs(dataset, task.answer, SHOWN)
     return {
         **{name: getattr(pairs, name) for name in ("count", "same", "mirrored", "contrary", "test_images")},
         "shown": [
@@ -67,18 +67,18 @@ def _outliers(task: Task, dataset: Dataset) -> dict[str, Any] | None:
     different = len(dataset) - int((dataset.twins.alike >= 1).sum())
     if not found and different < FEWEST:
         return None
-    row_of = _rows_of([file for file, *_ in found[:OUTLIERS]], dataset)
+    row_of = _rows_of([file for file, *_ in found[:SHOWN]], dataset)
     shown = [
-        {**_image(task, dataset, row_of[file]), "said": told, "score": score} for file, score, told in found[:OUTLIERS]
+        {**_image(task, dataset, row_of[file]), "said": told, "score": score} for file, score, told in found[:SHOWN]
     ]
     return {"count": len(found), "shown": shown}
 
 
 def _suspects(task: Task, dataset: Dataset, told: Mapping[str, Any]) -> dict[str, Any]:
     findings: tuple[Finding, ...] = told["findings"]
-    row_of = _rows_of([finding.files[0] for finding in findings[:SUSPECTS]], dataset)
+    row_of = _rows_of([finding.files[0] for finding in findings[:SHOWN]], dataset)
     shown = []
-    for finding in findings[:SUSPECTS]:
+    for finding in findings[:SHOWN]:
         row = row_of[finding.files[0]]
         about = {"said": finding.message, "score": finding.facts["score"], "boxes": _boxes(finding, dataset.sizes[row])}
         shown.append({**_image(task, dataset, row), **about})

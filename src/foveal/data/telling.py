@@ -1,4 +1,4 @@
-"""Which images that show the same say most about a score: those that a division parts, and those whose targets differ."""
+"""Of images that show the same those that say most: in different splits, and with targets that differ."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,8 @@ from foveal.types import Dataset
 __all__ = ["TellingPair", "TwinPairs", "contradictory", "telling_pairs"]
 
 LEARNED = ("train", "validation")
+CHUNK = 10_000  # pairs whose targets are compared at once: boxes take a few thousand bytes each
+TARGETS = 8  # of images with the same pixels in one split that a pair is chosen from
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def contradictory(answer: Answer, ones: np.ndarray, others: np.ndarray, same: np
     """
     missing = np.isnan(ones), np.isnan(others)
     unclear = missing[0] & missing[1] if answer.placed else missing[0] | missing[1]  # a box more is no gap
-    differ = ((ones != others) & ~unclear).reshape(len(ones), -1).any(axis=1)
+    differ = ((ones != others) & ~unclear).any(axis=tuple(range(1, ones.ndim)))
     return differ & (same | (answer.link != "none" and not answer.placed))
 
 
@@ -79,13 +81,27 @@ def telling_pairs(dataset: Dataset, answer: Answer, most: int) -> TwinPairs:
     Args:
         most: pairs to be shown.
     """
-    twins = dataset.twins
-    same = twins.alike >= 1
-    contrary = contradictory(answer, *(dataset.targets[twins.pairs[:, side]] for side in (0, 1)), same)
+    twins, contrary = dataset.twins, _contrary(dataset, answer)
     test, learned = dataset.rows("test"), np.flatnonzero(np.isin(dataset.splits, LEARNED))
     found = rows_with_twins(twins, len(dataset), test, learned)
-    counts = len(twins), int(same.sum()), int(twins.mirrored.sum()), int(contrary.sum()), int(found.sum())
-    return TwinPairs(*counts, tuple(_shown(dataset, answer, contrary, most)))
+    return TwinPairs(
+        count=len(twins),
+        same=int((twins.alike >= 1).sum()),
+        mirrored=int(twins.mirrored.sum()),
+        contrary=int(contrary.sum()),
+        test_images=int(found.sum()),
+        shown=tuple(_shown(dataset, answer, contrary, most)),
+    )
+
+
+def _contrary(dataset: Dataset, answer: Answer) -> np.ndarray:
+    """(P,) bool: whether the targets of a pair of twins contradict each other."""
+    twins, found = dataset.twins, [np.zeros(0, bool)]
+    for start in range(0, len(twins), CHUNK):
+        part = slice(start, start + CHUNK)
+        ones, others = (dataset.targets[twins.pairs[part, side]] for side in (0, 1))
+        found.append(contradictory(answer, ones, others, twins.alike[part] >= 1))
+    return np.concatenate(found)
 
 
 def _shown(dataset: Dataset, answer: Answer, contrary: np.ndarray, most: int) -> Iterable[TellingPair]:
@@ -102,7 +118,7 @@ def _shown(dataset: Dataset, answer: Answer, contrary: np.ndarray, most: int) ->
         if most and own not in used and its not in used:
             used |= {own, its}
             most -= 1
-            sides = (_differing(dataset, members[group]) for group in (own, its))
+            sides = _differing(dataset, members[own]), _differing(dataset, members[its])
             yield _best(dataset, answer, product(*sides), number)
 
 
@@ -114,11 +130,11 @@ def _holding(first: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _differing(dataset: Dataset, rows: Sequence[int]) -> list[int]:
-    """Two, at most, of each split and target: there may be thousands."""
-    kinds: dict[tuple[str, bytes], list[int]] = defaultdict(list)
+    """Of each split two of each of a few targets: blank images may be thousands."""
+    kinds: dict[str, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        kinds[str(dataset.splits[row]), dataset.targets[row].tobytes()].append(row)
-    return [row for some in kinds.values() for row in some[:2]]
+        kinds[str(dataset.splits[row])][dataset.targets[row].tobytes()].append(row)
+    return [row for targets in kinds.values() for some in list(targets.values())[:TARGETS] for row in some[:2]]
 
 
 def _best(dataset: Dataset, answer: Answer, pairs: Iterable[tuple[int, int]], number: int) -> TellingPair:
@@ -129,8 +145,8 @@ def _best(dataset: Dataset, answer: Answer, pairs: Iterable[tuple[int, int]], nu
     def told(one: int, other: int) -> TellingPair:
         rows = sorted((one, other), key=lambda row: rank.get(str(dataset.splits[row]), 3))
         splits = [str(dataset.splits[row]) for row in rows]
-        targets = (dataset.targets[[row]] for row in rows)
-        contrary = bool(contradictory(answer, *targets, np.array([alike >= 1]))[0])
+        ours, theirs = (dataset.targets[[row]] for row in rows)
+        contrary = bool(contradictory(answer, ours, theirs, np.array([alike >= 1]))[0])
         parted = splits[0] == "test" and splits[1] in LEARNED
         return TellingPair((rows[0], rows[1]), alike, mirrored, parted, contrary)
 

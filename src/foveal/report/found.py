@@ -13,7 +13,7 @@ from foveal.report.schema_found import ReportFoundImage, ReportOutliers, ReportP
 __all__ = ["found_of", "pictured"]
 
 SMALL_SIDE = 64  # pixels of an image that is shown to the pixel
-SCENE = 256  # pixels a side of a picture with boxes over it
+PHOTO, SCENE = 128, 256  # pixels a side of a picture, and of one with boxes over it
 
 
 def pictured(report: Report) -> set[str]:
@@ -64,11 +64,10 @@ def _twins(twins: ReportTwins, what: str) -> list[str]:
             "compressed, cropped a little or mirrored."
         ]
     near = twins.count - twins.same
-    kinds = [f"{twins.same:,} with the same pixels"] if twins.same else []
-    kinds += [counted(near, "near-duplicate")] if near else []
+    kinds = [f"{counted(twins.same, 'pair')} of images with the same pixels"] if twins.same else []
+    kinds += [f"{counted(near, 'pair')} of near-duplicates"] if near else []
     mirrored = f", {twins.mirrored:,} of them mirrored" if twins.mirrored else ""
-    show = "pair of images shows" if twins.count == 1 else "pairs of images show"
-    told = [f"{twins.count:,} {show} the same: {listed(kinds)}{mirrored}."]
+    told = [f"There {'is' if twins.count == 1 else 'are'} {listed(kinds)}{mirrored}."]
     if twins.test_images:
         have, them = ("has", "it") if twins.test_images == 1 else ("have", "them")
         test = counted(twins.test_images, "test image")
@@ -76,18 +75,20 @@ def _twins(twins: ReportTwins, what: str) -> list[str]:
     else:
         told.append("No test image has a twin in train or validation.")
     if twins.contrary:
-        told.append(f"In {counted(twins.contrary, 'pair')} the {what} contradict each other: they cannot both be right.")
+        told.append(
+            f"In {counted(twins.contrary, 'pair')} the {what} differ: one may be wrong, or they only look alike."
+        )
     return told
 
 
 def _outliers(outliers: ReportOutliers) -> list[str]:
     if not outliers.count:
         return ["No image looks unlike the rest."]
-    look = "image looks" if outliers.count == 1 else "images look"
+    looks = "image looks" if outliers.count == 1 else "images look"
     return [
-        f"{outliers.count:,} {look} unlike the rest, by brightness, contrast, colours, detail or shape; the number is "
-        "the distance as a multiple of the threshold. Up to about three images of a set are there by chance: look "
-        "whether they belong to it, and whether such images will come later."
+        f"{outliers.count:,} {looks} unlike the rest, by brightness, contrast, colours, detail or grain; the distance "
+        "is a multiple of the threshold. Up to about three of a large set are there by chance: look whether they "
+        "belong to it, and whether such images will come later." + _first(outliers, "farthest")
     ]
 
 
@@ -99,11 +100,19 @@ def _suspects(suspects: ReportSuspects) -> list[str]:
     return [
         f"{suspects.count:,}{judged} {suspects.what} looked wrong to networks that did not learn from them{wrong}. A "
         "suspect is wrong, or hard: correct the wrong ones where they come from, and keep the hard ones."
+        + _first(suspects, "likeliest")
     ]
 
 
+def _first(part: ReportOutliers | ReportSuspects, which: str) -> str:
+    """A sentence where there are more of them than are shown."""
+    return f" Shown are the {len(part.shown)} {which}." if len(part.shown) < part.count else ""
+
+
 def _pair(pair: ReportPair, what: str, pictures: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    how = "the same pixels" if pair.alike >= 1 else f"alike to {min(pair.alike, 0.99):.2f}{', mirrored' * pair.mirrored}"
+    how = (
+        "the same pixels" if pair.alike >= 1 else f"alike to {min(pair.alike, 0.99):.2f}{', mirrored' * pair.mirrored}"
+    )
     return {
         "images": [_shown(image, pictures) for image in pair.images],
         "how": how,
@@ -117,10 +126,10 @@ def _shown(image: ReportFoundImage, pictures: Mapping[str, np.ndarray]) -> dict[
     if picture is None:
         return {"about": image, "image": None, "small": False, "boxes": None}
     height, width = picture.shape[:2]
-    boxes = [(box.xyxy, box.label, box.kind) for box in image.boxes]
+    boxes, small = [(box.xyxy, box.label, box.kind) for box in image.boxes], max(height, width) <= SMALL_SIDE
     return {
         "about": image,
-        "image": picture_uri(picture, SCENE) if boxes else thumbnail_uri(picture),
-        "small": max(height, width) <= SMALL_SIDE,
+        "image": thumbnail_uri(picture) if small and not boxes else picture_uri(picture, SCENE if boxes else PHOTO),
+        "small": small,
         "boxes": boxes_svg(boxes, height / width, named=True) if boxes else None,
     }

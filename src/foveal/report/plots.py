@@ -219,7 +219,8 @@ def boxes_svg(boxes: Sequence[tuple[Sequence[float], str, str]], height: float, 
         parts.append(f"<g><title>{html.escape(label)}, {kind}</title>{_outlined(place, kind)}</g>")
         if named and kind != "right":
             short = label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…"
-            at = f'x="{x + 4:.1f}" y="{y + 12 if kind in ("missed", "given") else under - 4:.1f}" fill="{BOX_KINDS[kind][0]}"'
+            foot = y + 12 if kind in ("missed", "given") else under - 4
+            at = f'x="{x + 4:.1f}" y="{foot:.1f}" fill="{BOX_KINDS[kind][0]}"'
             names.append(f"<text {at}>{html.escape(short)}</text>")
     look = (
         'font-size="11" font-weight="600" stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
