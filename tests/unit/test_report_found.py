@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from foveal.data.sources import open_source
 from foveal.data.sources.folder import FolderSource
 from foveal.data.telling import contradictory, telling_pairs
 from foveal.errors import SourceError
+from foveal.measure import wilson
 from foveal.report import pictured
 from foveal.run import Run
 from foveal.tasks import TASKS
@@ -159,6 +161,11 @@ def test_outliers_are_read_from_their_findings_however_many(count: int) -> None:
     ]
 
 
+def told_of(what: str, targets: int, wrong: float | None) -> dict[str, Any]:
+    about = {"what": what, "targets": targets, "wrong": wrong, "measured": "accuracy"}
+    return {**about, "score": asdict(wilson(50, 63)), "notes": ["give more --minutes"]}
+
+
 def run_of(folder: Path, reading: dict[str, Any]) -> Run:
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"reading": reading}))
@@ -191,7 +198,8 @@ def test_suspected_boxes_lie_where_they_are(tmp_path: Path) -> None:
         Finding("label-suspect", ("01.png",), "box 1 (cat) looks like dog", "", facts),
         Finding("missing-box-suspect", ("02.png",), "dog was found here", "", missing),
     ]
-    remember_suspects(data, findings, {"what": "boxes", "targets": 7, "wrong": None})
+    findings.append(Finding("label-suspect", ("01.png",), "box 2", "", facts))
+    remember_suspects(data, findings, told_of("boxes", 7, None))
     found = found_in(run_of(tmp_path / "run", {}), TASKS["detection"], data)
     assert found["suspects_command"] is None
     one, other = found["suspects"]["shown"]
@@ -200,7 +208,7 @@ def test_suspected_boxes_lie_where_they_are(tmp_path: Path) -> None:
         {"xyxy": [0, 0, 1, 1], "label": "dog", "kind": "suggested"},
     ]
     assert other["boxes"] == [{"xyxy": [0.5, 0.5, 1, 1], "label": "dog", "kind": "suggested"}]  # no larger than it
-    assert (found["suspects"]["count"], found["suspects"]["targets"], one["target"]) == (2, 7, "no box")
+    assert (found["suspects"]["count"], found["suspects"]["targets"], one["target"]) == (3, 7, "no box")
 
 
 @pytest.fixture(scope="module")
@@ -262,14 +270,16 @@ def test_suspects_are_shown_once_somebody_has_looked(leaking: Run) -> None:
     dataset = foveal.look(source)
     facts = {"score": 0.97, "given": "cat", "suggested": "dog"}
     finding = Finding("label-suspect", ("train/cat/00.jpg",), HOSTILE, "Look.", facts)
-    remember_suspects(dataset, [finding], {"what": "labels", "targets": 63, "wrong": 1.2})
+    remember_suspects(dataset, [finding], told_of("labels", 63, 1.2))
     report = foveal.evaluate(leaking)
     assert report.found is not None
     assert report.found.suspects is not None
     assert report.found.suspects_command is None
     assert [image.file for image in report.found.suspects.shown] == ["train/cat/00.jpg"]
     page = (leaking.report / "report.html").read_text()
-    assert "1 of 63 labels looked wrong to networks that did not learn from them; about 1 are wrong" in page
+    assert "1 of 63 labels looked wrong to networks that did not learn from them (accuracy 0.794 [" in page
+    assert "; about 1 are wrong, by estimate. A suspect is" in page
+    assert "Give more --minutes." in page
     assert "&lt;b onmouseover=&#34;alert(1)&#34;&gt;&amp; (score&nbsp;0.97)" in page
     assert HOSTILE not in page
 

@@ -120,7 +120,8 @@ def check_labels(
         notes += (f"the networks are right on little of it ({told.measured} {told.score}): give more --minutes",)
     counts = len(dataset), told.targets, told.wrong, told.measured, told.score
     found = LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
-    remember_suspects(dataset, found.findings, {"what": found.what, **found.as_dict()})
+    known = {name: getattr(found, name) for name in ("what", "targets", "wrong", "measured", "notes")}
+    remember_suspects(dataset, found.findings, {**known, "score": asdict(found.score)})
     return found
 
 

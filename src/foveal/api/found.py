@@ -75,14 +75,17 @@ def _outliers(task: Task, dataset: Dataset) -> dict[str, Any] | None:
 
 
 def _suspects(task: Task, dataset: Dataset, told: Mapping[str, Any]) -> dict[str, Any]:
-    findings: tuple[Finding, ...] = told["findings"]
-    row_of = _rows_of([finding.files[0] for finding in findings[:SHOWN]], dataset)
+    findings: dict[str, Finding] = {}
+    for finding in told["findings"]:
+        findings.setdefault(finding.files[0], finding)  # the worst of each image
+    row_of = _rows_of(list(findings)[:SHOWN], dataset)
     shown = []
-    for finding in findings[:SHOWN]:
-        row = row_of[finding.files[0]]
+    for file, row in row_of.items():
+        finding = findings[file]
         about = {"said": finding.message, "score": finding.facts["score"], "boxes": _boxes(finding, dataset.sizes[row])}
         shown.append({**_image(task, dataset, row), **about})
-    return {"count": len(findings), "shown": shown, **{name: told[name] for name in ("what", "targets", "wrong")}}
+    about = {name: told[name] for name in ("what", "targets", "wrong", "measured", "score", "notes")}
+    return {**about, "count": len(told["findings"]), "shown": shown}
 
 
 def _boxes(finding: Finding, size: np.ndarray) -> list[dict[str, Any]]:
@@ -110,8 +113,10 @@ def _image(task: Task, dataset: Dataset, row: int) -> dict[str, Any]:
 
 
 def _rows_of(files: list[str], dataset: Dataset) -> dict[str, int]:
+    """In the order of the files."""
     wanted = set(files)
-    return {file: row for row, file in enumerate(dataset.files) if file in wanted}
+    rows = {file: row for row, file in enumerate(dataset.files) if file in wanted}
+    return {file: rows[file] for file in files}
 
 
 def _command(run: Run, dataset: Dataset) -> str:

@@ -9,6 +9,7 @@ from foveal.phrasing import counted, listed
 from foveal.report.plots import boxes_svg, picture_uri, thumbnail_uri
 from foveal.report.schema import Report
 from foveal.report.schema_found import ReportFoundImage, ReportOutliers, ReportPair, ReportSuspects, ReportTwins
+from foveal.report.words import named, number
 
 __all__ = ["found_of", "pictured"]
 
@@ -93,14 +94,18 @@ def _outliers(outliers: ReportOutliers) -> list[str]:
 
 
 def _suspects(suspects: ReportSuspects) -> list[str]:
+    score, name = suspects.score, suspects.measured
+    told = f"{named(name)} {number(score.value, name)} [{number(score.low, name)}, {number(score.high, name)}]"
+    judges = f"to networks that did not learn from them ({told})"
     judged = f" of {suspects.targets:,}" if suspects.targets else ""
+    notes = [f"{note[:1].upper()}{note[1:]}." for note in suspects.notes]
     if not suspects.count:
-        return [f"None{judged} {suspects.what} looked wrong to networks that did not learn from them."]
+        return [f"None{judged} {suspects.what} looked wrong {judges}.", *notes]
     wrong = "" if suspects.wrong is None else f"; about {suspects.wrong:,.0f} are wrong, by estimate"
     return [
-        f"{suspects.count:,}{judged} {suspects.what} looked wrong to networks that did not learn from them{wrong}. A "
-        "suspect is wrong, or hard: correct the wrong ones where they come from, and keep the hard ones."
-        + _first(suspects, "likeliest")
+        f"{suspects.count:,}{judged} {suspects.what} looked wrong {judges}{wrong}. A suspect is wrong, or hard: "
+        "correct the wrong ones where they come from, and keep the hard ones." + _first(suspects, "likeliest"),
+        *notes,
     ]
 
 

@@ -102,7 +102,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         worse=robustness_panels(report.robustness) if report.robustness else None,
         labels=_labels(report) if report.scores and report.per_label else None,
         mistakes=_mistakes(report, pictures),
-        found=found_of(report, pictures),
+        checked=found_of(report, pictures),
         trust=trust_of(report),
         quantities=QUANTITIES,
         samples={kind: box_sample_svg(kind) for kind in BOX_KINDS},

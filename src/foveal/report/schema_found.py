@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from foveal.report.schema_part import Part, ReportBox
+from foveal.report.schema_part import Part, ReportBox, ReportScore
 from foveal.types import SplitName
 
 __all__ = ["ReportFound", "ReportFoundImage", "ReportOutliers", "ReportPair", "ReportSuspects", "ReportTwins"]
@@ -64,7 +64,10 @@ class ReportSuspects(Part):
     count: int = Field(description="suspects; several may be of one image")
     targets: int | None = Field(None, description="labels, values or boxes that were judged")
     wrong: float | None = Field(None, description="how many of those are wrong, as estimated; null without an estimate")
-    shown: list[ReportFoundImage] = Field(description="the worst first")
+    measured: str = Field(description="name of the score of the networks that judged: the lower, the less they say")
+    score: ReportScore = Field(description="it, on images that they did not learn from, against what is given")
+    notes: list[str] = Field(description="what is to be known of how it came about")
+    shown: list[ReportFoundImage] = Field(description="the worst first, one an image")
 
 
 class ReportFound(Part):
