@@ -76,9 +76,11 @@ def _twins(twins: ReportTwins, what: str) -> list[str]:
     else:
         told.append("No test image has a twin in train or validation.")
     if twins.contrary:
-        told.append(
-            f"In {counted(twins.contrary, 'pair')} the {what} differ: one may be wrong, or they only look alike."
-        )
+        pairs = counted(twins.contrary, "pair")
+        if what == "labels":
+            told.append(f"In {pairs} the labels differ: one may be wrong, or they only look alike.")
+        else:  # of near-duplicates they may well
+            told.append(f"In {pairs} with the same pixels the {what} differ: they cannot both be right.")
     return told
 
 
@@ -96,14 +98,14 @@ def _outliers(outliers: ReportOutliers) -> list[str]:
 def _suspects(suspects: ReportSuspects) -> list[str]:
     score, name = suspects.score, suspects.measured
     told = f"{named(name)} {number(score.value, name)} [{number(score.low, name)}, {number(score.high, name)}]"
-    judges = f"to networks that did not learn from them ({told})"
-    judged = f" of {suspects.targets:,}" if suspects.targets else ""
+    judges = f"networks that did not learn from them ({told})"
+    among = f"{suspects.targets:,} {suspects.what}" if suspects.targets else suspects.what
     notes = [f"{note[:1].upper()}{note[1:]}." for note in suspects.notes]
     if not suspects.count:
-        return [f"None{judged} {suspects.what} looked wrong {judges}.", *notes]
+        return [f"None of {among} looked wrong to {judges}.", *notes]
     wrong = "" if suspects.wrong is None else f"; about {suspects.wrong:,.0f} are wrong, by estimate"
     return [
-        f"{suspects.count:,}{judged} {suspects.what} looked wrong {judges}{wrong}. A suspect is wrong, or hard: "
+        f"{counted(suspects.count, 'suspect')} among {among}, judged by {judges}{wrong}. A suspect is wrong, or hard: "
         "correct the wrong ones where they come from, and keep the hard ones." + _first(suspects, "likeliest"),
         *notes,
     ]
