@@ -90,6 +90,7 @@ def check_labels(
     minutes.
 
     All images take part, test images included: nothing is learned for later, and a wrong label is wrong in any split.
+    What is found is remembered, and reports of runs on the same images and targets show it.
 
     Args:
         minutes: for all of it, on this machine.

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from foveal.api.checking import FEWEST as FEWEST_JUDGED
-from foveal.api.looking import resolve_task
-from foveal.errors import FovealError
 from foveal.run import Run
 from foveal.task import Task
 from foveal.types import Dataset, Finding, Reading
@@ -45,7 +43,7 @@ def _twins(task: Task, dataset: Dataset) -> dict[str, Any] | None:
     from foveal.data.telling import telling_pairs
     from foveal.data.twins import MOST_COMPARED
 
-    if len(dataset) > MOST_COMPARED:
+    if len(dataset) > MOST_COMPARED and not len(dataset.twins):
         return None
     pairs = telling_pairs(dataset, task.answer, SHOWN)
     return {
@@ -121,14 +119,14 @@ def _rows_of(files: list[str], dataset: Dataset) -> dict[str, int]:
 
 def _command(run: Run, dataset: Dataset) -> str:
     """The command that judges the targets of these images, read as the run read them."""
+    from foveal.data.memo import recall_task
+    from foveal.tasks import TASKS
+
     parts = ["foveal", "look", dataset.source.spec]
     for name, value in Reading.of(run.info.get("reading", {})).as_dict().items():
         for one in value if isinstance(value, list) else [value]:
             parts += [OPTIONS[name], str(one)]
-    try:
-        found = resolve_task("auto", dataset.source).name
-    except FovealError:
-        found = ""
-    parts += ["--task", dataset.task] if found != dataset.task else []
+    by_itself = recall_task(dataset.source, tuple(TASKS))  # nothing is listed again only to find out
+    parts += ["--task", dataset.task] if by_itself != dataset.task else []
     parts += ["--decisions", str(run.decisions)] if dataset.decisions else []
     return shlex.join([*parts, "--suspects"])

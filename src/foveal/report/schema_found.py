@@ -73,7 +73,9 @@ class ReportSuspects(Part):
 class ReportFound(Part):
     """What the data check found, as images to look at."""
 
-    twins: ReportTwins | None = Field(description="null where there are too many images for all pairs to be compared")
+    twins: ReportTwins | None = Field(
+        description="null where the images are too many to be compared in pairs, and no two have the same pixels"
+    )
     outliers: ReportOutliers | None = Field(description="null where there are too few images to say what is usual")
     suspects: ReportSuspects | None = Field(description="null where nobody looked for them")
     suspects_command: str | None = Field(
