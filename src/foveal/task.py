@@ -190,6 +190,10 @@ class Answer(Protocol):
         """JSON-ready: `labels`, name to number of images (empty where the answer has none), and what else there is."""
         ...
 
+    def told(self, target: Any, labels: Sequence[str]) -> str:
+        """One parsed target in words, for a caption."""
+        ...
+
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
         """Before anything is trained or measured for it.
 

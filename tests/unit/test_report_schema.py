@@ -220,7 +220,7 @@ def test_what_the_looks_of_all_runs_do_to_the_number() -> None:
 def test_json_schema_describes_every_field() -> None:
     schema = Report.model_json_schema()
     models = [schema, *schema["$defs"].values()]
-    assert len(models) == 25
+    assert len(models) == 31
     assert all(field.get("description") for model in models for field in model["properties"].values())
     assert set(schema["required"]) >= {"scores", "baselines", "per_label", "looks", "recipe", "data", "environment"}
 

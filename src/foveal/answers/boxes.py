@@ -159,6 +159,11 @@ class Boxes:
         told = {kind: dict(zip(labels, count.tolist())) for kind, count in zip(("labels", "boxes"), counts)}
         return {**told, "empty": int((~there.any(axis=1)).sum())}
 
+    def told(self, target: np.ndarray, labels: Sequence[str]) -> str:
+        """How many boxes there are of each label."""
+        numbers = np.bincount(real(target)[:, LABEL].astype(np.int64), minlength=len(labels))
+        return ", ".join(f"{count} {name}" for name, count in zip(labels, numbers.tolist()) if count) or "no box"
+
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
         """An operating point a label, of its boxes at an IoU of 0.5.
 

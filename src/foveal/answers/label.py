@@ -124,6 +124,10 @@ class Label:
         counts = np.bincount(targets.astype(np.int64), minlength=len(labels))
         return {"labels": dict(zip(labels, counts.tolist()))}
 
+    def told(self, target: int, labels: Sequence[str]) -> str:
+        """The name of the label."""
+        return labels[int(target)]
+
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
         """One operating point, silence where the likeliest label is not likely enough, or costs.
 

@@ -138,6 +138,14 @@ class Labels:
         counts = (columns == 1).sum(axis=0), (~np.isnan(columns)).sum(axis=0)
         return {kind: dict(zip(labels, count.tolist())) for kind, count in zip(("labels", "known"), counts)}
 
+    def told(self, target: np.ndarray, labels: Sequence[str]) -> str:
+        """The labels that it has, and how many are not known."""
+        unknown = int(np.isnan(target).sum())
+        has = ", ".join(compress(labels, (target == 1).tolist()))
+        if unknown == len(labels):
+            return "not known"
+        return f"{has or 'no label'}{f' ({unknown} not known)' if unknown else ''}"
+
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
         """An operating point a label, or costs of missing a label and of saying it wrongly.
 

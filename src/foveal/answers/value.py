@@ -145,6 +145,11 @@ class Value:
         told = {name: {kind: float(f(column)) for kind, f in kinds.items()} for name, column in zip(labels, columns.T)}
         return {"labels": {}, "values": told}
 
+    def told(self, target: np.ndarray, labels: Sequence[str]) -> str:
+        """The value; of several each with its name."""
+        values = [f"{value:.7g}" for value in np.ravel(target).tolist()]
+        return values[0] if len(labels) == 1 else ", ".join(map(" ".join, zip(labels, values)))
+
     def check(self, wish: Wish, labels: Sequence[str]) -> None:
         """No wish: a number comes with its interval, as wide for one image as for another.
 

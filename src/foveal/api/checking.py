@@ -90,6 +90,7 @@ def check_labels(
     minutes.
 
     All images take part, test images included: nothing is learned for later, and a wrong label is wrong in any split.
+    What is found is remembered, and reports of runs on the same images and targets show it.
 
     Args:
         minutes: for all of it, on this machine.
@@ -101,6 +102,7 @@ def check_labels(
     with extra("train"):
         from foveal.engine.devices import choose_device
         from foveal.engine.out_of_fold import FOLDS, kept_by_features, kept_by_training
+    from foveal.data.memo import remember_suspects
     from foveal.measure.folds import folds_of
 
     if not 0 < minutes < math.inf:
@@ -118,7 +120,10 @@ def check_labels(
     if told.score.value < told.least:
         notes += (f"the networks are right on little of it ({told.measured} {told.score}): give more --minutes",)
     counts = len(dataset), told.targets, told.wrong, told.measured, told.score
-    return LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
+    found = LabelCheck(suspicion.what, told.findings, *counts, net, time.monotonic() - began, notes)
+    known = {name: getattr(found, name) for name in ("what", "targets", "wrong", "measured", "notes")}
+    remember_suspects(dataset, found.findings, {**known, "score": asdict(found.score)})
+    return found
 
 
 def check_shortcuts(

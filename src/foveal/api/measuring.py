@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foveal.api.found import found_in
 from foveal.api.looking import task_and_data
 from foveal.api.settling import check_wish, settle_again
+from foveal.errors import FovealError
 from foveal.examples import Examples, PixelRows
 from foveal.extras import extra
-from foveal.measured import Measurement, Mistake
+from foveal.measured import Measurement
 from foveal.recipe import InputContract
 from foveal.run import Run
 from foveal.task import Task
@@ -114,6 +116,7 @@ def evaluate(
         data=summary(dataset, task),
         settled=_told(run.settled),
         without_twins=_without_twins(there, outputs),
+        found=found_in(run, task, dataset),
         groups=groups_told(dataset, dataset.rows("test")),
         environment=run.info["environment"],
         history=run.history(),
@@ -128,7 +131,7 @@ def evaluate(
     report = build(robustness=worse, random_split=claimed) if worse or claimed else report
     report.write(run.report)
     on_report(report)
-    _write_pages(report, there, measurement.mistakes)
+    _write_pages(report, there)
     return report
 
 
@@ -148,15 +151,17 @@ def _opened(run: Run, task: Task, dataset: Dataset, net: "nn.Module | None", pro
     return _Opened(run, task, dataset, array, network, device)
 
 
-def _write_pages(report: "Report", there: _Opened, mistakes: Sequence[Mistake]) -> None:
+def _write_pages(report: "Report", there: _Opened) -> None:
     """README.md and report.html, beside report.json."""
-    from foveal.report import write_card, write_page
+    from foveal.report import pictured, printable, write_card, write_page
 
-    run, dataset = there.run, there.dataset
+    run = there.run
     write_card(report, run.report / "README.md", pipeline=there.task.pipeline, weights=run.info.get("weights"))
-    row_of = {dataset.files[row]: row for row in dataset.rows("test")} if mistakes else {}
-    thumbnails = {mistake.file: _thumbnail(there, row_of[mistake.file]) for mistake in mistakes}
-    write_page(report, thumbnails, run.report / "report.html")
+    wanted = pictured(report)
+    rows = {file: row for row, file in enumerate(map(printable, there.dataset.files)) if file in wanted}
+    pictures = {file: _thumbnail(there, row) for file, row in rows.items()}
+    found = {file: picture for file, picture in pictures.items() if picture is not None}
+    write_page(report, found, run.report / "report.html")
 
 
 def _with_parts(measurement: Measurement, there: _Opened, outputs: np.ndarray, test: Examples) -> Measurement:
@@ -299,12 +304,16 @@ def _robustness(there: _Opened, outputs: np.ndarray, test: Examples, progress: P
     return measure_robustness(task, answer, outputs, test, there.dataset.labels, run.recipe.seed, run.settled)
 
 
-def _thumbnail(there: _Opened, row: int) -> np.ndarray:
+def _thumbnail(there: _Opened, row: int) -> np.ndarray | None:
     """The whole image, small: from the pixels, where they are all of it, so that the source stays closed (to list an
-    archive of 60,000 files again takes most of a second), otherwise from its file."""
+    archive of 60,000 files again takes most of a second), otherwise from its file; None where that cannot be read any
+    more."""
     task, dataset, contract = there.task, there.dataset, there.run.recipe.input
     whole = (*dataset.sizes[row], dataset.channels) == (contract.height, contract.width, contract.channels)
-    image = there.array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
+    try:
+        image = there.array[[row]][0] if whole else task.reader.read(dataset.source.read(dataset.files[row]))
+    except (FovealError, OSError):
+        return None
     scale = min(1.0, (SCENE_SIDE if task.answer.placed else THUMBNAIL_SIDE) / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     contract = InputContract(height=height, width=width, channels=3 if image.shape[2] == 3 else 1, resize="stretch")

@@ -28,12 +28,13 @@ from foveal.data.seen import Seen
 from foveal.data.traits import TRAITS
 from foveal.types import Entry, Finding
 
-__all__ = ["FEWEST", "OUTLIER", "Far", "about_far", "distances", "far_from_others", "offs", "threshold"]
+__all__ = ["FEWEST", "OUTLIER", "Far", "about_far", "distances", "far_from_others", "offs", "outliers", "threshold"]
 
 Far = list[tuple[str, float, str]]
 """Hash of the content, distance as a multiple of the threshold (above 1), and what is unusual; the farthest first."""
 
 OUTLIER = "outlier"
+UNLIKE = "unlike the rest: "
 FEWEST = 50  # images, of different pixels, that say what is usual
 CHANCE, RATE = 3.0, 1 / 300  # images that may pass by chance: so many, and no larger share
 LEAST = 4.0  # distance below which nothing is an outlier, however alike the others are
@@ -145,6 +146,15 @@ def _joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def outliers(findings: Sequence[Finding]) -> list[tuple[str, float, str]]:
+    """File, score and what is unusual, of the outliers among these findings, the farthest first."""
+    found = []
+    for one in (finding for finding in findings if finding.kind == OUTLIER):
+        scores = one.facts.get("scores", [one.facts.get("score")])
+        found += zip(one.files, scores, one.facts.get("reasons", [one.message.removeprefix(UNLIKE)]))
+    return sorted(found, key=lambda outlier: -outlier[1])
+
+
 @dataclass(frozen=True, slots=True)
 class _Outlier:
     file: str
@@ -171,7 +181,7 @@ def about_far(used: Sequence[Entry], contents: Sequence[str], far: Far, kept: fr
     ]
     if len(found) <= SHOWN:
         for one in found:
-            yield Finding(OUTLIER, (one.file,), f"unlike the rest: {one.told}", REMEDY, {"score": one.score})
+            yield Finding(OUTLIER, (one.file,), f"{UNLIKE}{one.told}", REMEDY, {"score": one.score})
         return
     often = " / ".join(told for told, _ in Counter(one.told for one in found).most_common(3))
     message = f"{len(found):,} images unlike the rest, the farthest first: {often}"

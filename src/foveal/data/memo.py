@@ -5,7 +5,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -26,9 +26,11 @@ __all__ = [
     "memo_path",
     "recall",
     "recall_seen",
+    "recall_suspects",
     "recall_task",
     "remember",
     "remember_seen",
+    "remember_suspects",
     "remember_task",
     "seen_path",
 ]
@@ -154,6 +156,31 @@ def recall_task(source: Source, tasks: Sequence[str]) -> str | None:
 def remember_task(source: Source, tasks: Sequence[str], name: str) -> None:
     """Keep it: to list an archive only to find its task again takes as long as a second look."""
     _keep(_task_path(source, tasks), name.encode())
+
+
+def recall_suspects(dataset: Dataset) -> dict[str, Any] | None:
+    """What `remember_suspects` kept of the same images and targets, under the same names; None where there is none."""
+    try:
+        told = json.loads(_suspects_path(dataset).read_bytes())
+        findings = tuple(map(_finding, told["findings"]))
+        there = {file for finding in findings for file in finding.files} <= set(dataset.files)
+        return {**told, "findings": findings} if there else None
+    except DAMAGE:
+        return None
+
+
+def remember_suspects(dataset: Dataset, findings: Sequence[Finding], about: Mapping[str, Any]) -> None:
+    """Keep what looked wrong of the targets: a report shows it.
+
+    Args:
+        about: JSON-ready, what else is to be known.
+    """
+    told = {**about, "findings": [finding.as_dict() for finding in findings]}
+    _keep(_suspects_path(dataset), json.dumps(told).encode())
+
+
+def _suspects_path(dataset: Dataset) -> Path:
+    return cache_folder("looks") / f"{digest(VERSION, 'suspects', dataset.task, dataset.fingerprint)}.json"
 
 
 def _task_path(source: Source, tasks: Sequence[str]) -> Path:

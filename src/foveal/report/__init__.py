@@ -3,6 +3,7 @@ card."""
 
 from foveal.report.card import model_card, write_card
 from foveal.report.deciding import words_on_deciding
+from foveal.report.found import pictured
 from foveal.report.page import write_page
 from foveal.report.reference import reference_page, studies_page
 from foveal.report.schema import Report, build_report, printable
@@ -18,6 +19,7 @@ __all__ = [
     "model_card",
     "named",
     "number",
+    "pictured",
     "printable",
     "reference_page",
     "studies_page",

@@ -15,6 +15,7 @@ from foveal.files import write_atomic
 from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
 from foveal.phrasing import counted
 from foveal.report.deciding import words_on_deciding
+from foveal.report.found import found_of
 from foveal.report.plots import (
     BOX_KINDS,
     Curve,
@@ -57,7 +58,8 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
     """Write the report as one HTML page that works from a disk, without a network and without scripts.
 
     Args:
-        images: file of a mistake to its picture, uint8 H×W×C, C = 1 or 3; those missing are shown as a blank.
+        images: file to its picture, uint8 H×W×C, C = 1 or 3, of those that `pictured` names; those missing are shown as
+            a blank.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -74,6 +76,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         "placed": _placed,
         "unbroken": _unbroken,
     }
+    pictures = {printable(file): image for file, image in images.items()}
     script = (HERE / "report.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template("report.html").render(
@@ -98,7 +101,8 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
         errors=[(kind, ERROR_KINDS.get(kind, ""), row) for kind, row in report.errors.items()],
         worse=robustness_panels(report.robustness) if report.robustness else None,
         labels=_labels(report) if report.scores and report.per_label else None,
-        mistakes=_mistakes(report, images),
+        mistakes=_mistakes(report, pictures),
+        checked=found_of(report, pictures),
         trust=trust_of(report),
         quantities=QUANTITIES,
         samples={kind: box_sample_svg(kind) for kind in BOX_KINDS},
@@ -314,8 +318,7 @@ def _precision_recall(report: Report) -> list[dict[str, Any]]:
     return [{"curve": curve, "svg": precision_recall_svg(curve.label, curve.precision, curve.at)} for curve in curves]
 
 
-def _mistakes(report: Report, images: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    pictures = {printable(file): image for file, image in images.items()}
+def _mistakes(report: Report, pictures: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     several = len(report.per_label) > 1
     return [_mistake(mistake, pictures.get(mistake.file), several) for mistake in report.mistakes]
 

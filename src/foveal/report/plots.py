@@ -57,7 +57,13 @@ SQUARE, SIDE, FROM_LEFT, FROM_TOP = (320, 306), 256, 56, 8
 
 # Of boxes over a picture: colour and dashes of each kind; below each line lies a white one. Kinds differ in both, for
 # those who see no difference between colours.
-BOX_KINDS = {"right": ("#1565a8", "none"), "missed": ("#d45500", "7 4"), "false": ("#8e0152", "2 2.5")}
+BOX_KINDS = {
+    "right": ("#1565a8", "none"),
+    "missed": ("#d45500", "7 4"),
+    "false": ("#8e0152", "2 2.5"),
+    "given": ("#1565a8", "none"),
+    "suggested": ("#8e0152", "2 2.5"),
+}
 BOXES_ACROSS = 400  # units that a picture is wide
 LONGEST_NAME = 14  # letters of a label in a picture
 THIN = '<path d="{}" fill="none" stroke="currentColor" stroke-width=".6"/>'
@@ -198,8 +204,8 @@ def square(parts: Sequence[str], across: str, up: str, label: str) -> str:
 
 
 def boxes_svg(boxes: Sequence[tuple[Sequence[float], str, str]], height: float, *, named: bool) -> str:
-    """Boxes to lay over a picture, an `<svg>` of its shape. When `named`, the label of a missed one stands in its upper
-    corner, that of a false one in its lower: one may lie on the other.
+    """Boxes to lay over a picture, an `<svg>` of its shape. When `named`, the label of one that is missed, or given,
+    stands in its upper corner, that of one that is false, or suggested, in its lower: one may lie on the other.
 
     Args:
         boxes: left, top, right and bottom as shares of the picture's sides, the label (any text), and the kind.
@@ -213,7 +219,8 @@ def boxes_svg(boxes: Sequence[tuple[Sequence[float], str, str]], height: float, 
         parts.append(f"<g><title>{html.escape(label)}, {kind}</title>{_outlined(place, kind)}</g>")
         if named and kind != "right":
             short = label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…"
-            at = f'x="{x + 4:.1f}" y="{y + 12 if kind == "missed" else under - 4:.1f}" fill="{BOX_KINDS[kind][0]}"'
+            foot = y + 12 if kind in ("missed", "given") else under - 4
+            at = f'x="{x + 4:.1f}" y="{foot:.1f}" fill="{BOX_KINDS[kind][0]}"'
             names.append(f"<text {at}>{html.escape(short)}</text>")
     look = (
         'font-size="11" font-weight="600" stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
@@ -279,10 +286,10 @@ def thumbnail_uri(image: np.ndarray) -> str:
     return png_uri(picture) if max(picture.size) <= TO_THE_PIXEL else photo_uri(picture)
 
 
-def picture_uri(image: np.ndarray) -> str:
-    """uint8 H×W×C, C = 1 or 3, as a JPEG of at most 400 pixels a side, for boxes to lie on."""
+def picture_uri(image: np.ndarray, largest: int = LARGEST_PICTURE) -> str:
+    """uint8 H×W×C, C = 1 or 3, as a JPEG of at most so many pixels a side, for boxes to lie on."""
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
+    picture.thumbnail((largest, largest))
     return photo_uri(picture, JPEG_QUALITY, "4:2:0")
 
 

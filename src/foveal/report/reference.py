@@ -18,7 +18,6 @@ from foveal.report.compared import (
 from foveal.report.learning_curve import CurvePoint, ExpectedScore, LabelGain, LearningCurve, Needed
 from foveal.report.schema import (
     Report,
-    ReportBox,
     ReportConfusion,
     ReportCurve,
     ReportData,
@@ -29,7 +28,15 @@ from foveal.report.schema import (
     ReportPoints,
     ReportWithoutTwins,
 )
-from foveal.report.schema_part import ReportGroups, ReportScore
+from foveal.report.schema_found import (
+    ReportFound,
+    ReportFoundImage,
+    ReportOutliers,
+    ReportPair,
+    ReportSuspects,
+    ReportTwins,
+)
+from foveal.report.schema_part import ReportBox, ReportGroups, ReportScore
 from foveal.report.schema_random_split import ReportClaim, ReportRandomSplit
 from foveal.report.schema_robustness import ReportCorruption, ReportLevel, ReportRobustness
 from foveal.report.schema_trust import (
@@ -65,6 +72,12 @@ PARTS = (
     ReportCorruption,
     ReportLevel,
     ReportWithoutTwins,
+    ReportFound,
+    ReportTwins,
+    ReportPair,
+    ReportOutliers,
+    ReportSuspects,
+    ReportFoundImage,
     ReportRandomSplit,
     ReportClaim,
     ReportEpoch,

@@ -16,7 +16,8 @@ from foveal.files import write_atomic
 from foveal.looks import Looks, too_good
 from foveal.measure.robustness import Robustness
 from foveal.measured import Measurement
-from foveal.report.schema_part import Part, ReportGroups, ReportScore
+from foveal.report.schema_found import ReportFound
+from foveal.report.schema_part import Part, ReportBox, ReportGroups, ReportScore
 from foveal.report.schema_random_split import ReportRandomSplit
 from foveal.report.schema_robustness import ReportRobustness
 from foveal.report.schema_trust import ReportCalibration, ReportCosts, ReportOperating, ReportSelective, ReportSlice
@@ -25,7 +26,6 @@ from foveal.types import SplitName
 
 __all__ = [
     "Report",
-    "ReportBox",
     "ReportConfusion",
     "ReportCurve",
     "ReportData",
@@ -45,18 +45,6 @@ class ReportConfusion(Part):
 
     labels: list[str] = Field(description="names of rows and columns, in order")
     counts: list[list[int]] = Field(description="`counts[i][j]`: test images of label i that were called label j")
-
-
-class ReportBox(Part):
-    """A box to be drawn over its image."""
-
-    xyxy: list[float] = Field(
-        min_length=4, max_length=4, description="left, top, right and bottom, as shares of the image's width and height"
-    )
-    label: str = Field(description="of the box")
-    kind: Literal["right", "missed", "false"] = Field(
-        description="`right`: found; `missed`: there and not found; `false`: found and not there"
-    )
 
 
 class ReportMistake(Part):
@@ -224,6 +212,7 @@ class Report(Part):
     without_twins: ReportWithoutTwins | None = Field(
         None, description="null where no test image has a twin among the others, or none is left"
     )
+    found: ReportFound | None = Field(None, description="null in a report of before there was one")
     random_split: ReportRandomSplit | None = Field(
         None,
         description="null where fewer than 1 in 10 images of train and test belong with others and it was not asked "
@@ -285,6 +274,7 @@ def build_report(
     without_twins: Mapping[str, Any] | None = None,
     random_split: Mapping[str, Any] | None = None,
     groups: Mapping[str, Any] | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of a measurement on the test split, made now.
 
@@ -294,7 +284,7 @@ def build_report(
         history: the lines of history.jsonl; numbers that are not finite become null.
         settled: what the answer settled on the validation images; the measurement was made with it.
         all_looks: at test images of the same set, by all runs.
-        without_twins, random_split, groups: as in the report.
+        without_twins, random_split, groups, found: as in the report.
     """
     findings: Counter[str] = Counter()
     for finding in data["findings"]:
@@ -308,6 +298,7 @@ def build_report(
         "without_twins": without_twins,
         "random_split": random_split,
         "groups": groups,
+        "found": found,
         "looks": looks,
         "all_looks": _all_looks(all_looks, task, measurement),
         "history": list(history),

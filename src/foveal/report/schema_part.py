@@ -1,8 +1,10 @@
-"""What all parts of report.json have in common, and the one that most of them hold: a number with its interval."""
+"""What all parts of report.json have in common, and those that several of them hold: a number with its interval, …"""
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Part", "ReportGroups", "ReportScore"]
+__all__ = ["Part", "ReportBox", "ReportGroups", "ReportScore"]
 
 
 class Part(BaseModel):
@@ -34,4 +36,17 @@ class ReportGroups(Part):
     kind: str = Field(description="what it is, as it was named (`patient`); empty where it was not")
     count: int = Field(
         description="groups among the test images, those of one image included; near-duplicates are in one group"
+    )
+
+
+class ReportBox(Part):
+    """A box to be drawn over its image."""
+
+    xyxy: list[float] = Field(
+        min_length=4, max_length=4, description="left, top, right and bottom, as shares of the image's width and height"
+    )
+    label: str = Field(description="of the box")
+    kind: Literal["right", "missed", "false", "given", "suggested"] = Field(
+        description="`right`: found; `missed`: there and not found; `false`: found and not there; of a suspect "
+        "`given`: annotated; `suggested`: found instead"
     )
