@@ -19,7 +19,7 @@ QUICK = {"net": "4c3-gap-8n", "epochs": 1, "batch_size": 16}
 
 def pictures(page: Path) -> list[np.ndarray]:
     """Of the mistakes, in order."""
-    encoded = re.findall(r'src="data:image/png;base64,([^"]+)"', page.read_text())
+    encoded = re.findall(r'src="data:image/(?:png|jpeg);base64,([^"]+)"', page.read_text())
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB")) for text in encoded]
 
 
@@ -67,7 +67,9 @@ def test_pictures_of_mistakes_are_the_images_and_no_file_is_opened_for_them(
     for mistake, picture in zip(mistakes, found):
         image = Image.open(tmp_path / "noise" / mistake.file).convert("RGB")
         image.thumbnail((128, 128), Image.Resampling.BILINEAR, reducing_gap=None)
-        assert np.abs(np.asarray(image).astype(int) - picture).max() <= 1
+        off = np.abs(np.asarray(image).astype(int) - picture)
+        # A larger one is a JPEG, which noise is the hardest for; two images of it are 50 apart and more.
+        assert off.max() <= 1 if max(shape) <= 64 else off.mean() <= 15
 
 
 def test_pictures_of_images_that_were_cropped_or_shrunk_are_whole(noise: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The models that a server has, by name; exchanged while it answers."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from foveal.server.settings import Settings
 from foveal.tasks import named_task
 
 __all__ = ["Served", "Shelf"]
+
+SETTLING = 1.0  # seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +121,12 @@ def _opened(path: Path, settings: Settings) -> tuple[Manifest, Predictor]:
         task = replace(task, reader=replace(task.reader, megapixels=settings.limits.megapixels))
     predictor = bundle_predictor(bundle, task, settings.device, settings.threads, shared=True)
     contract, most = bundle.manifest.input, min(settings.limits.batch, predictor.largest)
-    try:  # the runtime keeps the memory of the largest batch that it has seen: now rather than at some later time
-        predictor.run(np.zeros((most, contract.height, contract.width, contract.channels), np.uint8))
+    try:  # the runtime keeps the memory that batches of each size need: now rather than some at some later time
+        until = time.monotonic() + SETTLING
+        for size in range(most, 0, -1):
+            predictor.run(np.zeros((size, contract.height, contract.width, contract.channels), np.uint8))
+            if time.monotonic() > until:
+                break
     except FovealError:
         raise
     except Exception as error:  # whatever the runtime raises

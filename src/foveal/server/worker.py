@@ -15,7 +15,6 @@ import uvicorn
 
 from foveal.errors import FovealError
 from foveal.server.application import application
-from foveal.server.heap import give_back
 from foveal.server.logs import log, take_over_logging
 from foveal.server.metrics import Metrics
 from foveal.server.protocol import bounded_protocol
@@ -49,7 +48,6 @@ def answer_requests(
         FovealError: a bundle cannot be served.
     """
     take_over_logging()
-    give_back()
     return asyncio.run(_serve(places, settings, listener, url, parent))
 
 
