@@ -20,9 +20,8 @@ from foveal.server.settings import Limits
 __all__ = ["bounded_protocol"]
 
 MOST_HEADERS = 64 << 10  # bytes, of a request line and headers
-READ = (
-    96 << 10
-)  # bytes at one time; asyncio asks for 256 KiB, and what a smaller body leaves of them are holes in the heap
+# Bytes at one time; asyncio asks for 256 KiB, and what a smaller body leaves of them are holes in the heap.
+READ = 96 << 10
 DROPPED = 1 << 20  # bytes of a refused body that are read and thrown away, to keep the connection
 LATER = 1.0  # seconds after which a body is given up by force; before it the application has answered 408
 GRACE = 1.0  # seconds in which connections may send another request when the server ends
