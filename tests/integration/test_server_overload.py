@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import uvicorn
 
+from foveal.bundle import Outputs
 from foveal.server.application import application
 from foveal.server.protocol import DROPPED, bounded_protocol
 from foveal.server.service import Service
@@ -32,14 +33,15 @@ class Held:
     def __init__(self, service: Service) -> None:
         self.service, self.go, self.running = service, threading.Event(), threading.Event()
         predictor = service.shelf.find(None).batcher.predictor
-        network = predictor.network
+        observe = predictor.observe
+        assert observe is not None
 
-        def held(pixels: np.ndarray) -> np.ndarray:
+        def held(pixels: np.ndarray) -> Outputs:
             self.running.set()
             assert self.go.wait(10)
-            return network(pixels)
+            return observe(pixels)
 
-        object.__setattr__(predictor, "network", held)
+        object.__setattr__(predictor, "observe", held)
         http = bounded_protocol(service.settings.limits, service.admission)
         config = uvicorn.Config(application(service), http=http, ws="none", lifespan="off", log_config=None)
         self.server = uvicorn.Server(config)

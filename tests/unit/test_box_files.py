@@ -209,7 +209,7 @@ def test_the_command(
     assert len(said.out.splitlines()) == 5
     assert f"wrote {tmp_path / 'drawn'}\nwrote {tmp_path / 'found'}\n" in said.err
     assert len(list((tmp_path / "found/labels").rglob("*.txt"))) == 4
-    for form, code, message in (("yolo", 1, "is already there"), ("csv", 2, "'csv'")):
+    for form, code, message in (("yolo", 1, "is already there"), ("xml", 2, "'xml'")):
         with pytest.raises(SystemExit) as left:
             main([*command, "--format", form])
         assert left.value.code == code

@@ -263,11 +263,11 @@ def test_fields_of_later_are_passed_over(bundle: Path) -> None:
 
 
 def test_what_cannot_answer_is_refused_when_it_is_loaded(bundle: Path) -> None:
-    """Numbers of the right form and the wrong size, in both places that must agree."""
+    """Of the right form and no number, in both places that must agree."""
     onnx = pytest.importorskip("onnx")
     model = onnx.load(bundle / MODEL)
     fields = json.loads((bundle / MANIFEST).read_text())
-    fields["settled"]["look"]["whitening"] = [[1.0, 2.0]]
+    fields["settled"]["temperature"] = "warm"
     onnx.helper.set_model_props(model, metadata_of(fields))
     (bundle / MANIFEST).write_text(json.dumps(fields))
     replaced(bundle, MODEL, model.SerializeToString())
