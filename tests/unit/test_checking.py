@@ -56,8 +56,10 @@ def test_planted_labels_are_the_first_suspects(mislabelled: tuple[Path, set[str]
 
 @pytest.mark.slow
 def test_on_the_command_line(mislabelled: tuple[Path, set[str]]) -> None:
-    command = ["look", str(mislabelled[0]), "--suspects", "--shortcuts", "--minutes", "0.2"]
-    shown = CliRunner().invoke(app, command, env={"COLUMNS": "150"}).output
+    command = ["look", str(mislabelled[0]), "--suspects", "--shortcuts", "--minutes", "0.4"]
+    result = CliRunner().invoke(app, command, env={"COLUMNS": "150"})
+    assert result.exit_code == 0, result.exception
+    shown = result.output
     for text in ("suspects among 180 labels", "looks like", "the label told from", "shortcut"):
         assert text in shown
     told = json.loads(CliRunner().invoke(app, [*command[:2], "--shortcuts", "--json"]).stdout)
