@@ -134,7 +134,9 @@ def test_a_process_that_dies_ends_the_others(tmp_path: Path) -> None:
     os.kill(max(children(process)), signal.SIGKILL)
     code, _, err = finish(process)
     assert code == 1
-    assert err.count("Another process of this training ended") == 1, err
+    # torchrun ends the others, too, and may be quicker than the news that reaches them.
+    said = err.count("Another process of this training ended")
+    assert said == 1 or (said == 0 and "closing signal SIGTERM" in err), err
 
 
 @pytest.mark.parametrize(
