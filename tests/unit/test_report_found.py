@@ -278,7 +278,7 @@ def test_suspects_are_shown_once_somebody_has_looked(leaking: Run) -> None:
     assert [image.file for image in report.found.suspects.shown] == ["train/cat/00.jpg"]
     page = (leaking.report / "report.html").read_text()
     assert "1 suspect among 63 labels, judged by networks that did not learn from them (accuracy 0.794 [" in page
-    assert "; about 1 are wrong, by estimate. A suspect is" in page
+    assert "; about 1 is wrong, by estimate. A suspect is" in page
     assert "Give more --minutes." in page
     assert "&lt;b onmouseover=&#34;alert(1)&#34;&gt;&amp; (score&nbsp;0.97)" in page
     assert HOSTILE not in page

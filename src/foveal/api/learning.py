@@ -356,7 +356,9 @@ def _noted(dataset: Dataset) -> tuple[str, ...]:
         if finding.kind not in ("ignored", "empty-folder"):
             counts[finding.kind] += max(1, len(finding.files))
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return (f"among the images: {told}; foveal look {shlex.quote(dataset.source.spec)} names them",) if told else ()
+    command = shlex.join(["foveal", "look", dataset.source.spec])
+    decided = " with the same --decisions" if dataset.decisions else ""
+    return (f"among the images: {told}; {command}{decided} names them",) if told else ()
 
 
 def refuse_taken(out: str | Path | None) -> None:

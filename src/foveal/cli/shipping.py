@@ -22,6 +22,7 @@ EXPORT = examples(
     "foveal export runs/photos-1 --to docker --out container/",
 )
 CHOICES = ("onnx", "int8", "bf16", "openvino", "torch", "docker")
+ROUNDED = ("int8", "bf16")
 
 
 def export(
@@ -62,7 +63,8 @@ def export(
         raise typer.BadParameter(f"expected one of {', '.join(CHOICES)}; found {to!r}", param_hint="--to")
     if to == "docker" and (whole or accept):
         raise typer.BadParameter("docker takes neither --whole nor --accept", param_hint="--to")
-    go_on = "No bundle was written, and the run is as it was. The same command starts anew."
+    looked = " A look at the test images may have been counted." if to in ROUNDED else ""
+    go_on = f"No bundle was written.{looked} The same command starts anew."
     with show.stopped_with(go_on), uncollected(), show.working(f"exporting {run}") as progress:
         if to == "docker":
             bundle = container(run, out=out, progress=progress)
@@ -111,6 +113,8 @@ def told(bundle: "Bundle") -> None:
             f"{'; accepted although worse' if found.accepted else ''}",
             soft_wrap=True,
         )
+    if found.scores:
+        show.out.print("This was a look at the test images, and is counted.", style="dim", soft_wrap=True)
     if found.doubt:
         show.out.print(f"[yellow]{escape(found.doubt)}[/]", soft_wrap=True)
     if found.whole:

@@ -103,7 +103,11 @@ def _suspects(suspects: ReportSuspects) -> list[str]:
     notes = [f"{note[:1].upper()}{note[1:]}." for note in suspects.notes]
     if not suspects.count:
         return [f"None of {among} looked wrong to {judges}.", *notes]
-    wrong = "" if suspects.wrong is None else f"; about {suspects.wrong:,.0f} are wrong, by estimate"
+    wrong = (
+        ""
+        if suspects.wrong is None
+        else f"; about {suspects.wrong:,.0f} {'is' if round(suspects.wrong) == 1 else 'are'} wrong, by estimate"
+    )
     return [
         f"{counted(suspects.count, 'suspect')} among {among}, judged by {judges}{wrong}. A suspect is wrong, or hard: "
         "correct the wrong ones where they come from, and keep the hard ones." + _first(suspects, "likeliest"),
