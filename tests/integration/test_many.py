@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,9 +135,9 @@ def test_a_process_that_dies_ends_the_others(tmp_path: Path) -> None:
     os.kill(max(children(process)), signal.SIGKILL)
     code, _, err = finish(process)
     assert code == 1
-    # torchrun ends the others, too, and may be quicker than the news that reaches them.
     said = err.count("Another process of this training ended")
-    assert said == 1 or (said == 0 and "closing signal SIGTERM" in err), err
+    # torchrun ends the others, too: where its signal comes before the words are out, its own summary is all there is.
+    assert said == 1 or (said == 0 and re.search(r"exitcode +: -15", err)), err
 
 
 @pytest.mark.parametrize(
