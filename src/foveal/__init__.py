@@ -5,9 +5,11 @@ The verbs are `look`, `plan`, `train`, `repeat`, `resume`, `evaluate`, `compare`
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing would take longer than all else that loads before the command line can hear Ctrl-C
 if TYPE_CHECKING:
+    from typing import Any
+
     from foveal.api import (
         compare,
         curve,
@@ -75,7 +77,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # Names load when first used: `foveal --help` and `import foveal` must not wait for torch.
     if name not in __all__:
         raise AttributeError(f"module 'foveal' has no attribute {name!r}")

@@ -1,9 +1,10 @@
 """How numbers and lists stand in sentences for people: terminals, pages, messages. Programs get plain numbers."""
 
 import math
+import shlex
 from collections.abc import Sequence
 
-__all__ = ["amount", "counted", "listed"]
+__all__ = ["amount", "command", "counted", "listed"]
 
 DIGITS = 4  # of a number that is not whole
 
@@ -34,3 +35,8 @@ def listed(names: Sequence[str], word: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = names
     return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def command(*words: object) -> str:
+    """A line that a shell takes as it stands: names with spaces and other marks are quoted."""
+    return shlex.join(map(str, words))

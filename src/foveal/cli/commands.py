@@ -48,6 +48,7 @@ from foveal.cli.options import (
 )
 from foveal.cli.serving import SERVE, serve
 from foveal.cli.shipping import EXPORT, export
+from foveal.cli.stopping import ANEW, Verbs, begun, measured, stopped_with
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
 __all__ = ["app"]
@@ -73,6 +74,7 @@ OUTPUTS_HELP = "What the output layer gives: the number of classes; 10 unless sa
 DESCRIBED_HELP = f"A line, or {', '.join(NETS)}; or the folder of a run or of a bundle, whose network is then meant."
 
 app = typer.Typer(
+    cls=Verbs,
     name="foveal",
     help="From your own images to a convolutional network you understand and can ship.",
     epilog="Start with [bold]foveal train[/bold] (digits that need no download) or [bold]foveal look photos/[/bold].",
@@ -150,9 +152,7 @@ def train(
     as_json: JSON = False,
 ) -> None:
     """Train a network on your images, then measure it once on the test images kept aside."""
-    from foveal.api import begin_repeats, training, trainings
-    from foveal.cli import BEGAN, show
-    from foveal.cli.several import train_series
+    from foveal.cli import BEGAN
 
     fields = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     columns = target, path_column, split_column, group_column, target_pattern
@@ -162,9 +162,14 @@ def train(
     asked |= {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
     asked |= {"out": out, "device": device or "auto", "save_every": save_every}
     asked |= changes_of(settings, weights, **fields)
-    with uncollected(), show.working(f"looking at {source}") as progress:
-        asked["progress"] = progress
-        series, events = begin_repeats(source, repeats, **asked) if repeats else (None, training(source, **asked))
+    with stopped_with(partial(begun, out)):
+        from foveal.api import begin_repeats, training, trainings
+        from foveal.cli import show
+        from foveal.cli.several import train_series
+
+        with uncollected(), show.working(f"looking at {source}") as progress:
+            asked["progress"] = progress
+            series, events = begin_repeats(source, repeats, **asked) if repeats else (None, training(source, **asked))
     if series is None:
         _train(events, as_json)
     else:
@@ -198,16 +203,19 @@ def plan(
     as_json: JSON = False,
 ) -> None:
     """Say what `train --minutes` would do: the recipe, and the time, memory and accuracy to expect."""
-    from foveal.api import plan
-    from foveal.cli import BEGAN, show
+    from foveal.cli import BEGAN
 
     columns = target, path_column, split_column, group_column, target_pattern
     reading = reading_of(*columns, group_pattern, group_level)
     asked: dict[str, Any] = {"minutes": minutes, "task": task, "reading": reading, "decisions": decisions, "net": net}
     asked |= {"pretrained": pretrained, "accept_licence": accept_licence, "device": device or "auto", "began": BEGAN}
     asked |= changes_of(settings, weights)
-    with uncollected(), show.working(f"looking at {source}") as progress:
-        planned = plan(source, progress=progress, **asked)
+    with stopped_with(f"Nothing was planned, and nothing written. {ANEW}"):
+        from foveal.api import plan
+        from foveal.cli import show
+
+        with uncollected(), show.working(f"looking at {source}") as progress:
+            planned = plan(source, progress=progress, **asked)
     show.json_object(planned.as_dict()) if as_json else show.plan(planned)
 
 
@@ -219,20 +227,21 @@ def plan(
 def resume(run: RUN, device: DEVICE = None, save_every: SAVE_EVERY = 30.0, as_json: JSON = False) -> None:
     """Go on with a run, a series of repeats or a learning curve that was stopped or killed; the result is the one it
     would have had."""
-    from foveal.api import is_curve, resuming, trainings
-    from foveal.cli import show
-    from foveal.cli.several import go_on_with_curve, train_series
-    from foveal.series import Series, is_series
+    with stopped_with("It is as it was. The same command goes on with it."):
+        from foveal.api import is_curve, resuming, trainings
+        from foveal.cli import show
+        from foveal.cli.several import go_on_with_curve, train_series
+        from foveal.series import Series, is_series
 
-    if is_curve(run):
-        go_on_with_curve(run, as_json, device=device)
-        return
-    if is_series(run):
-        series = Series.open(run)
-        train_series(series, trainings(series, device=device, save_every=save_every), as_json)
-        return
-    with uncollected(), show.working(f"opening {run}") as progress:
-        events = resuming(run, device=device, save_every=save_every, progress=progress)
+        if is_curve(run):
+            go_on_with_curve(run, as_json, device=device)
+            return
+        if is_series(run):
+            series = Series.open(run)
+            train_series(series, trainings(series, device=device, save_every=save_every), as_json)
+            return
+        with uncollected(), show.working(f"opening {run}") as progress:
+            events = resuming(run, device=device, save_every=save_every, progress=progress)
     _train(events, as_json)
 
 
@@ -257,16 +266,17 @@ def evaluate(
     as_json: JSON = False,
 ) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
-    from foveal.api import evaluate
-    from foveal.cli import show
-    from foveal.cli.several import train_on_random_split
-    from foveal.cli.show_robustness import robustness as show_robustness
-
     wish = {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
-    if random_split:
-        train_on_random_split(run)
-    measure = partial(evaluate, **wish, robustness=robustness, random_split=random_split)
-    report = _measured(measure, run, f"evaluating {run}", as_json)
+    with stopped_with(measured(run)):
+        from foveal.api import evaluate
+        from foveal.cli import show
+        from foveal.cli.several import train_on_random_split
+        from foveal.cli.show_robustness import robustness as show_robustness
+
+        if random_split:
+            train_on_random_split(run)
+        measure = partial(evaluate, **wish, robustness=robustness, random_split=random_split)
+        report = _measured(measure, run, f"evaluating {run}", as_json)
     if report.robustness and not as_json:
         show_robustness(report.robustness)
     show.json_object(report.as_dict()) if as_json else show.page(run)
@@ -321,7 +331,8 @@ def _train(events: Any, as_json: bool) -> None:
     run = training(events)
     if run is None:
         raise typer.Exit(INTERRUPTED)
-    report = _measured(report_of, run, "measuring on the test images", as_json)
+    with stopped_with(measured(run, trained=True)):
+        report = _measured(report_of, run, "measuring on the test images", as_json)
     found = before_after(run)
     if as_json:
         more = {"before_after": found.as_dict()} if found else {}

@@ -8,7 +8,8 @@ import typer
 
 from foveal.cli.completing import labelled
 from foveal.cli.loading import uncollected
-from foveal.cli.options import DEVICE, INTERRUPTED, RUN, completed, examples
+from foveal.cli.options import DEVICE, RUN, completed, examples
+from foveal.cli.stopping import ANEW, stopped_with
 from foveal.phrasing import counted
 
 __all__ = ["EXPLAIN", "explain"]
@@ -64,40 +65,38 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Look inside: what each layer did with an image and why the answer, each map tested; one HTML page an image."""
-    from foveal.api import explain, explain_network
-    from foveal.api.explaining import METHODS
-    from foveal.cli import show
+    if not images:
+        for name, given in (("--target", target), ("--box", box), ("--method", method)):
+            if given is not None:
+                raise typer.BadParameter("is about an image, and none is named.", param_hint=name)
+    wrong, pages = 0, 0
+    with stopped_with(lambda: f"{counted(pages, 'page')} written." if pages else f"No page was written. {ANEW}"):
+        from foveal.api import explain, explain_network
+        from foveal.api.explaining import METHODS
+        from foveal.cli import show
 
-    with show.working(f"looking inside {run}") as progress:
-        with uncollected():
-            if not images:
-                for name, given in (("--target", target), ("--box", box), ("--method", method)):
-                    if given is not None:
-                        raise typer.BadParameter("is about an image, and none is named.", param_hint=name)
-                page = explain_network(run, out=out, device=device or "auto", progress=progress)
-                show.json_object({"page": str(page)}) if as_json else show.inside_network(page)
-                return
-            explanations = explain(
-                run,
-                images,
-                target=target,
-                box=box,
-                methods=method or METHODS,
-                out=out,
-                own_scale=own_scale,
-                failed=failed,
-                device=device or "auto",
-                progress=progress,
-            )
-        wrong, pages = 0, 0
-        try:
+        with show.working(f"looking inside {run}") as progress:
+            with uncollected():
+                if not images:
+                    page = explain_network(run, out=out, device=device or "auto", progress=progress)
+                    show.json_object({"page": str(page)}) if as_json else show.inside_network(page)
+                    return
+                explanations = explain(
+                    run,
+                    images,
+                    target=target,
+                    box=box,
+                    methods=method or METHODS,
+                    out=out,
+                    own_scale=own_scale,
+                    failed=failed,
+                    device=device or "auto",
+                    progress=progress,
+                )
             with closing(explanations):
                 for one in explanations:
                     wrong += one.error is not None
                     pages += one.error is None
                     show.json_object(one.as_dict()) if as_json else show.explanation(one)
-        except KeyboardInterrupt:
-            show.err.print(f"stopped: {counted(pages, 'page')} written")
-            raise typer.Exit(INTERRUPTED) from None
     if wrong:
         raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """The command that looks at images before anything is trained on them."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from foveal.cli.options import (
     option,
     reading_of,
 )
+from foveal.cli.stopping import ANEW, stopped_with
 from foveal.phrasing import counted
 
 __all__ = ["LOOK", "look"]
@@ -72,31 +74,31 @@ def look(
     as_json: JSON = False,
 ) -> None:
     """Say what is there: labels and counts, sizes, unreadable files, exact and near-duplicates, outliers, the split."""
-    from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
-    from foveal.cli import show
-    from foveal.cli.show_checks import show_checks, with_checks
-    from foveal.data import summary, write_proposal
-    from foveal.errors import SplitError
-    from foveal.tasks import named_task
-
     if minutes is not None and not suspects:
         raise typer.BadParameter("are for --suspects, which is not asked for", param_hint="--minutes")
     if minutes is not None and not 0 < minutes < math.inf:
         raise typer.BadParameter(f"expected more than 0 minutes, found {minutes:g}", param_hint="--minutes")
     columns = target, path_column, split_column, group_column, target_pattern
     reading = reading_of(*columns, group_pattern, group_level)
-    go_on = "Nothing was written, and the images are as they were. The same command starts anew."
-    with show.stopped_with(go_on), show.working(f"looking at {source}") as progress:
-        dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
-        if augment:
-            contact_sheet(dataset, augment, recipe=recipe, **changes_of(settings))
-        hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
-        with uncollected():
-            judged = (
-                check_labels(dataset, minutes=1.0 if minutes is None else minutes, progress=progress)
-                if suspects
-                else None
-            )
+    with stopped_with(partial(_left, augment)):
+        from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
+        from foveal.cli import show
+        from foveal.cli.show_checks import show_checks, with_checks
+        from foveal.data import summary, write_proposal
+        from foveal.errors import SplitError
+        from foveal.tasks import named_task
+
+        with show.working(f"looking at {source}") as progress:
+            dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
+            if augment:
+                contact_sheet(dataset, augment, recipe=recipe, **changes_of(settings))
+            hidden = check_shortcuts(dataset, progress=progress) if shortcuts else None
+            with uncollected():
+                judged = (
+                    check_labels(dataset, minutes=1.0 if minutes is None else minutes, progress=progress)
+                    if suspects
+                    else None
+                )
     if augment:
         show.wrote(augment, "a row an image, the first as it is, then as training sees it")
     if fix:
@@ -116,3 +118,10 @@ def look(
         return
     show.data(data, dataset, note)
     show_checks(hidden, judged)
+
+
+def _left(sheet: Path | None) -> str:
+    """By Ctrl-C."""
+    if sheet and sheet.is_file():
+        return f"Nothing but {sheet} was written. The same command without --augment starts anew."
+    return f"Nothing was written, and the images are as they were. {ANEW}"

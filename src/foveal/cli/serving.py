@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from foveal.cli.options import examples, option
+from foveal.cli.stopping import stopped_with
 
 __all__ = ["SERVE", "serve"]
 
@@ -71,30 +72,32 @@ def serve(
 ) -> None:
     """Answer over HTTP with bundles: /v1/predict, KServe V2, /metrics, and a page to drop images on. Logs are lines of
     JSON on stderr; SIGTERM ends it after what is under way, SIGHUP takes the bundles anew."""
-    from foveal.server import Limits, Settings
-    from foveal.server.launch import serve
-    from foveal.server.logs import log
-    from foveal.server.places import places_of
-    from foveal.server.settings import read_token
+    with stopped_with("It was not listening yet."):
+        from foveal.server import Limits, Settings
+        from foveal.server.launch import serve
+        from foveal.server.logs import log
+        from foveal.server.places import places_of
+        from foveal.server.settings import read_token
 
-    places = places_of(bundles)
-    token, warning = read_token(token_file) if token_file else ("", "")
-    if warning:
-        log("token", "warning", message=warning)
-    limits = Limits(
-        body=int(body * MIB),
-        memory=int(memory * MIB),
-        megapixels=megapixels,
-        images=images,
-        header_seconds=header_seconds,
-        body_seconds=body_seconds,
-        answer_seconds=answer_seconds,
-        queue=queue,
-        requests=requests,
-        connections=connections,
-        batch=batch,
-        wait=wait / 1000,
-        decoders=decoders,
-    )
-    settings = Settings(host, port, token, workers, device, threads, limits)
-    raise typer.Exit(serve(places, settings))
+        places = places_of(bundles)
+        token, warning = read_token(token_file) if token_file else ("", "")
+        if warning:
+            log("token", "warning", message=warning)
+        limits = Limits(
+            body=int(body * MIB),
+            memory=int(memory * MIB),
+            megapixels=megapixels,
+            images=images,
+            header_seconds=header_seconds,
+            body_seconds=body_seconds,
+            answer_seconds=answer_seconds,
+            queue=queue,
+            requests=requests,
+            connections=connections,
+            batch=batch,
+            wait=wait / 1000,
+            decoders=decoders,
+        )
+        settings = Settings(host, port, token, workers, device, threads, limits)
+        code = serve(places, settings)
+    raise typer.Exit(code)

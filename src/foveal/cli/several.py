@@ -1,6 +1,5 @@
 """What a person sees of several trainings: a series of repeats, and two networks or recipes compared."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from foveal.cli import show
 from foveal.cli.loading import uncollected
 from foveal.cli.options import INTERRUPTED
 from foveal.cli.show_training import training
+from foveal.cli.stopping import stopped_with
 from foveal.events import Event
-from foveal.phrasing import counted
+from foveal.phrasing import command, counted
 from foveal.report import named, number
 from foveal.run import Run
 from foveal.series import Series
@@ -39,17 +39,16 @@ def train_series(series: Series, every: Iterator[Iterator[Event]], as_json: bool
     """Show each training as it goes, then what they say together; Ctrl-C stops between two steps."""
     from foveal.api import repeats_of
 
-    count = len(series.seeds)
-    for events in every:
-        begun = len(series.runs)
-        show.err.print(f"training {begun} of {count}, seed {series.seeds[begun - 1]}", style="bold")
-        if training(events) is None:
-            show.err.print(
-                f"The whole series: [bold]foveal resume {escape(shlex.quote(str(series.path)))}[/]", soft_wrap=True
-            )
-            raise typer.Exit(INTERRUPTED)
-    with show.working("measuring on the test images") as progress:
-        found = repeats_of(series, progress=progress)
+    count, go_on = len(series.seeds), command("foveal", "resume", series.path)
+    with stopped_with(f"What was trained is kept. Go on with: {go_on}"):
+        for events in every:
+            begun = len(series.runs)
+            show.err.print(f"training {begun} of {count}, seed {series.seeds[begun - 1]}", style="bold")
+            if training(events) is None:
+                show.err.print(f"The whole series: [bold]{escape(go_on)}[/]", soft_wrap=True)
+                raise typer.Exit(INTERRUPTED)
+        with show.working("measuring on the test images") as progress:
+            found = repeats_of(series, progress=progress)
     show.json_object({"series": str(series.path), "repeats": found.as_dict()}) if as_json else repeats(found)
 
 
@@ -63,7 +62,7 @@ def train_on_random_split(run: Path) -> None:
         events = None if other.finished else resuming(other, progress=progress)
     if events is not None:
         show.err.print("training on a random split", style="bold")
-        if training(events, f"foveal evaluate {shlex.quote(str(run))} --random-split") is None:
+        if training(events, command("foveal", "evaluate", run, "--random-split")) is None:
             raise typer.Exit(INTERRUPTED)
 
 
@@ -160,12 +159,9 @@ def go_on_with_curve(path: Path, as_json: bool, *, device: str | None = None, be
     """Train what a learning curve still lacks, and show what it says; what Ctrl-C interrupts is trained anew later."""
     from foveal.api import resume_curve
 
-    try:
-        with uncollected(), show.working(f"learning curve in {path}") as progress:
-            found = resume_curve(path, device=device, progress=progress, began=began)
-    except KeyboardInterrupt:
-        show.err.print(f"Stopped. Go on with: [bold]foveal resume {escape(shlex.quote(str(path)))}[/]", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+    go_on = f"Go on with: {command('foveal', 'resume', path)}"
+    with stopped_with(go_on), uncollected(), show.working(f"learning curve in {path}") as progress:
+        found = resume_curve(path, device=device, progress=progress, began=began)
     show.json_object(found.as_dict()) if as_json else learning_curve(found)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from foveal.cli.loading import uncollected
 from foveal.cli.options import JSON, RUN, completed, examples
+from foveal.cli.stopping import ANEW, stopped_with
 from foveal.phrasing import counted
 
 if TYPE_CHECKING:
@@ -53,23 +54,23 @@ def export(
     as_json: JSON = False,
 ) -> None:
     """Write a run as a bundle that needs no torch, once it has answered the test images as the network does."""
-    from rich.markup import escape
-
-    from foveal.api import export
-    from foveal.api.containing import container
-    from foveal.cli import show
-
     if to not in CHOICES:
         raise typer.BadParameter(f"expected one of {', '.join(CHOICES)}; found {to!r}", param_hint="--to")
     if to == "docker" and (whole or accept):
         raise typer.BadParameter("docker takes neither --whole nor --accept", param_hint="--to")
     looked = " A look at the test images may have been counted." if to in ROUNDED else ""
-    go_on = f"No bundle was written.{looked} The same command starts anew."
-    with show.stopped_with(go_on), uncollected(), show.working(f"exporting {run}") as progress:
-        if to == "docker":
-            bundle = container(run, out=out, progress=progress)
-        else:
-            bundle = export(run, to=to, out=out, whole=whole, accept=accept, progress=progress)
+    with stopped_with(f"No bundle was written.{looked} {ANEW}"):
+        from rich.markup import escape
+
+        from foveal.api import export
+        from foveal.api.containing import container
+        from foveal.cli import show
+
+        with uncollected(), show.working(f"exporting {run}") as progress:
+            if to == "docker":
+                bundle = container(run, out=out, progress=progress)
+            else:
+                bundle = export(run, to=to, out=out, whole=whole, accept=accept, progress=progress)
     show.json_object(as_dict(bundle)) if as_json else told(bundle)
     if to == "docker" and not as_json:
         show.out.print(

@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from foveal.cli.options import INTERRUPTED
-from foveal.cli.terminal import Murmur, err, json_object, out, printable
+from foveal.cli.terminal import UNLIMITED, Murmur, err, json_object, out, printable
 from foveal.data.far import FEWEST
 from foveal.phrasing import amount, counted, listed
 from foveal.report import (
@@ -38,7 +36,6 @@ __all__ = [
     "page",
     "plan",
     "scores",
-    "stopped_with",
     "working",
     "wrote",
 ]
@@ -49,7 +46,6 @@ BAR = 20  # characters
 
 # A score with its interval; in a table that is too wide for the terminal below one another, or the score alone.
 ONE_LINE, TWO_LINES, BARE = "{} [dim]\\[{}, {}][/]", "{}\n[dim]\\[{}, {}][/]", "{}"
-UNLIMITED = 10_000  # characters in a line
 
 
 @contextmanager
@@ -75,16 +71,6 @@ def working(message: str) -> Iterator[Progress | None]:
 
 def _so_far(done: int, total: int) -> str:
     return f"{done:,}" + (f" of {total:,}" if total else "")
-
-
-@contextmanager
-def stopped_with(told: str) -> Iterator[None]:
-    """What Ctrl-C inside leaves behind and how to go on, in words, before the command ends with 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        err.print(f"Stopped. {escape(told)}", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
@@ -309,7 +295,7 @@ def description(description: Any) -> None:
     titles = ("layer", "output", "parameters", "FLOPs", "receptive field", "as a dense layer")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
-        table.add_column(title, justify="left" if title == "layer" else "right")
+        table.add_column(title, justify="left" if title == "layer" else "right", overflow="fold")
     for row in description.rows:
         table.add_row(
             escape(row.token),

@@ -1,7 +1,6 @@
 """A training as a person sees it: what it is about, a bar, a line an epoch; and how it is stopped."""
 
 import os
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from foveal.cli.show import err
 from foveal.cli.terminal import Murmur
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
-from foveal.phrasing import counted
+from foveal.phrasing import command, counted
 from foveal.report import number
 from foveal.run import Run
 
@@ -29,11 +28,12 @@ def training(events: Iterator[Event], go_on: str = "") -> Path | None:
 
     Args:
         go_on: the command that goes on with it; `foveal resume` when left out.
+
+    Raises:
+        KeyboardInterrupt: the second one came before it was known where the run is.
     """
-    started = next(events)
-    assert isinstance(started, Started)
-    _introduce(started)
     stop, murmur = False, Murmur()
+    started: Started | None = None
 
     def ask_to_stop(kind: int, frame: object) -> None:
         nonlocal stop
@@ -43,26 +43,42 @@ def training(events: Iterator[Event], go_on: str = "") -> Path | None:
 
     before = {kind: signal.signal(kind, ask_to_stop) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
+        started = _started(events)
+        _introduce(started)
         with _bar(started) as bar:
             task = bar.add_task("", total=started.total, status="")
             bar.update(task, completed=started.epoch * started.steps + started.step)
-            for event in events:
+            for event in () if stop else events:
                 if stop:
-                    events.close()  # pyright: ignore[reportAttributeAccessIssue]
                     break
                 _progress(event, bar, task, started)
                 if isinstance(event, Probing) and bar.disable:
                     murmur(f"fitting the output layer: features of {event.done:,} of {event.total:,} images")
+            if stop:
+                events.close()  # pyright: ignore[reportAttributeAccessIssue]
+    except KeyboardInterrupt:
+        if started is None:
+            raise
+        _stopped(started.run, go_on, "at once: what was learned since the last checkpoint is lost")
+        return None
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
     if stop:
-        path = escape(shlex.quote(str(started.run)))
-        program = "foveal" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun … -m foveal"
-        command = escape(go_on) or f"{program} resume {path}"
-        err.print(f"Stopped, with everything saved. Go on with: [bold]{command}[/]", soft_wrap=True)
-        return None
-    return started.run
+        _stopped(started.run, go_on, "with everything saved")
+    return None if stop else started.run
+
+
+def _started(events: Iterator[Event]) -> Started:
+    event = next(events)
+    assert isinstance(event, Started)
+    return event
+
+
+def _stopped(run: Path, go_on: str, how: str) -> None:
+    program = "foveal" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun … -m foveal"
+    told = escape(go_on or f"{program} {command('resume', run)}")
+    err.print(f"Stopped, {how}. Go on with: [bold]{told}[/]", soft_wrap=True)
 
 
 def following(events: Iterator[Event]) -> bool:

@@ -1,5 +1,6 @@
 """The commands that compare networks and recipes, and that ask how many images are needed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from foveal.cli.options import (
     option,
     reading_of,
 )
+from foveal.cli.stopping import begun, compared, stopped_with
 
 __all__ = ["COMPARE", "CURVE", "compare", "curve"]
 
@@ -47,12 +49,13 @@ EPOCHS_HELP = "Passes over the images, the same for each share."
 def compare(first: RUN, second: RUN, as_json: JSON = False) -> None:
     """Say whether two networks differ on the same test images, counting the look; and whether two recipes do, given a
     series of repeats of each."""
-    from foveal.api import compare
-    from foveal.cli import show
-    from foveal.cli.several import comparison
+    with stopped_with(compared(first, second)):
+        from foveal.api import compare
+        from foveal.cli import show
+        from foveal.cli.several import comparison
 
-    with uncollected(), show.working(f"comparing {first} and {second}") as progress:
-        found = compare(first, second, progress=progress)
+        with uncollected(), show.working(f"comparing {first} and {second}") as progress:
+            found = compare(first, second, progress=progress)
     show.json_object(found.as_dict()) if as_json else comparison(found)
 
 
@@ -81,16 +84,19 @@ def curve(
     as_json: JSON = False,
 ) -> None:
     """Train on growing shares of the images and say what more of them would buy; no test image is looked at."""
-    from foveal.api import begin_curve
-    from foveal.api.curving import SHARES
-    from foveal.api.preparing import Asked
-    from foveal.cli import BEGAN, show
-    from foveal.cli.several import go_on_with_curve
+    from foveal.cli import BEGAN
 
     reading = reading_of(target, path_column, split_column, group_column, target_pattern)
     begin: dict[str, Any] = {"net": net, "pretrained": pretrained, "accept_licence": accept_licence}
     begin["changes"] = changes_of(settings, weights, epochs=epochs, seed=seed)
-    with uncollected(), show.working(f"learning curve of {source}") as progress:
-        asked = Asked(source, task, reading, recipe, minutes, **begin, device=device or "auto", progress=progress)
-        path = begin_curve(asked, shares=share or SHARES, repeats=repeats, reach=reach, out=out)
+    with stopped_with(partial(begun, out)):
+        from foveal.api import begin_curve
+        from foveal.api.curving import SHARES
+        from foveal.api.preparing import Asked
+        from foveal.cli import show
+        from foveal.cli.several import go_on_with_curve
+
+        with uncollected(), show.working(f"learning curve of {source}") as progress:
+            asked = Asked(source, task, reading, recipe, minutes, **begin, device=device or "auto", progress=progress)
+            path = begin_curve(asked, shares=share or SHARES, repeats=repeats, reach=reach, out=out)
     go_on_with_curve(path, as_json, began=BEGAN)

@@ -6,14 +6,25 @@ import sys
 import time
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
-__all__ = ["Murmur", "err", "json_object", "out", "printable"]
+__all__ = ["UNLIMITED", "Murmur", "err", "json_object", "out", "printable"]
 
 QUIET = 20.0  # seconds
+UNLIMITED = 10_000  # characters in a line
 
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+
+class Stream(Console):
+    """As wide as the terminal. A file or a pipe has no width: there no line is broken, and no name cut."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        wide = super().size
+        return wide if self.is_terminal else ConsoleDimensions(UNLIMITED, wide.height)
+
+
+out = Stream(highlight=False, emoji=False)
+err = Stream(stderr=True, highlight=False, emoji=False)
 
 
 class Murmur:
