@@ -83,7 +83,7 @@ def test_of_leaks_the_image_that_measures_stays(photos: Path, tmp_path: Path) ->
 def test_a_proposal_is_obeyed_and_overwrites_nothing(photos: Path) -> None:
     before = look(photos)
     path = Path("moves.csv")
-    assert write_proposal(before, path) == 4
+    assert write_proposal(before, path) == (4, 0)
     with pytest.raises(SourceError, match="already there, and nothing is overwritten"):
         write_proposal(before, path)
     with path.open(newline="") as file:
@@ -96,6 +96,28 @@ def test_a_proposal_is_obeyed_and_overwrites_nothing(photos: Path) -> None:
     assert after.fingerprint != before.fingerprint
     assert look(photos, decisions=path).fingerprint == after.fingerprint
     assert look(photos).fingerprint == before.fingerprint
+
+
+def test_a_second_proposal_keeps_what_was_decided(photos: Path) -> None:
+    decisions = table(
+        "cat/02.jpg,exclude,,seen by Ann", "dog/01.jpg,keep,,", "cat/copy.jpg,Group, twins-2 ,", "dog/03.jpg,group,tom,"
+    )
+    _put(photos / "dog" / "again.jpg", COPIES["recompressed"](photo(5, 48, 64)))
+    dataset = look(photos, decisions=decisions)
+    assert write_proposal(dataset, Path("more.csv")) == (3, 4)
+    with Path("more.csv").open(newline="") as file:
+        rows = {row["file"]: (row["action"], row["group"], row["reason"]) for row in csv.DictReader(file)}
+    assert rows["cat/02.jpg"] == ("exclude", "", "seen by Ann")
+    assert rows["dog/01.jpg"] == ("keep", "", "")
+    assert rows["cat/copy.jpg"] == ("group", "twins-2", "")
+    assert rows["dog/03.jpg"] == ("group", "tom", "")
+    assert rows["cat/00.jpg"][:2] == ("group", "twins-2"), "a new one joins the group under the name that it has"
+    assert rows["dog/05.jpg"][:2] == rows["dog/again.jpg"][:2] == ("group", "twins-1"), "a name that is not taken"
+    assert len(rows) == 7
+    both = look(photos, decisions="more.csv")
+    assert set(dataset.files) == set(both.files)
+    with pytest.raises(SourceError, match="the decisions that were given are written into it, too"):
+        write_proposal(dataset, Path("moves.csv"))
 
 
 def test_groups_join_and_keep_parts(photos: Path) -> None:

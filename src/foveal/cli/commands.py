@@ -156,8 +156,7 @@ def train(
 
     fields = {"epochs": epochs, "batch_size": batch_size, "validation": validation, "seed": seed, "patience": patience}
     columns = target, path_column, split_column, group_column, target_pattern
-    reading = reading_of(*columns, group_pattern, group_level)
-    asked = {"task": task, "reading": reading, "decisions": decisions, "recipe": recipe, "minutes": minutes, "net": net}
+    asked: dict[str, Any] = {"task": task, "decisions": decisions, "recipe": recipe, "minutes": minutes, "net": net}
     asked |= {"pretrained": pretrained, "accept_licence": accept_licence, "start": start, "began": BEGAN}
     asked |= {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
     asked |= {"out": out, "device": device or "auto", "save_every": save_every}
@@ -167,6 +166,7 @@ def train(
         from foveal.cli import show
         from foveal.cli.several import train_series
 
+        asked["reading"] = reading_of(*columns, group_pattern, group_level)
         with uncollected(), show.working(f"looking at {source}") as progress:
             asked["progress"] = progress
             series, events = begin_repeats(source, repeats, **asked) if repeats else (None, training(source, **asked))
@@ -206,14 +206,14 @@ def plan(
     from foveal.cli import BEGAN
 
     columns = target, path_column, split_column, group_column, target_pattern
-    reading = reading_of(*columns, group_pattern, group_level)
-    asked: dict[str, Any] = {"minutes": minutes, "task": task, "reading": reading, "decisions": decisions, "net": net}
+    asked: dict[str, Any] = {"minutes": minutes, "task": task, "decisions": decisions, "net": net}
     asked |= {"pretrained": pretrained, "accept_licence": accept_licence, "device": device or "auto", "began": BEGAN}
     asked |= changes_of(settings, weights)
     with stopped_with(f"Nothing was planned, and nothing written. {ANEW}"):
         from foveal.api import plan
         from foveal.cli import show
 
+        asked["reading"] = reading_of(*columns, group_pattern, group_level)
         with uncollected(), show.working(f"looking at {source}") as progress:
             planned = plan(source, progress=progress, **asked)
     show.json_object(planned.as_dict()) if as_json else show.plan(planned)

@@ -28,7 +28,7 @@ from foveal.cli.options import (
     reading_of,
 )
 from foveal.cli.stopping import ANEW, stopped_with
-from foveal.phrasing import counted
+from foveal.phrasing import command, counted
 
 __all__ = ["LOOK", "look"]
 
@@ -45,7 +45,10 @@ LOOK = examples(
 AUGMENT_HELP = "Draw some images as training would change them, into this PNG file."
 AUGMENT = Annotated[Path | None, option("--augment", "FILE", AUGMENT_HELP)]
 AS_IN = Annotated[str | None, option("--recipe", "NAME", "The recipe whose augmentation --augment shows.")]
-FIX_HELP = "Write what could be left out or grouped into this new table, to edit and to give to --decisions."
+FIX_HELP = (
+    "Write what could be left out or grouped into this new table, to edit and to give to --decisions; with --decisions "
+    "what was decided before, too."
+)
 FIX = Annotated[Path | None, option("--fix", "FILE", FIX_HELP, TOGETHER)]
 SUSPECTS_HELP = "Find labels, values or boxes that look wrong, by networks that learn from the others."
 SUSPECTS = Annotated[bool, option("--suspects", None, SUSPECTS_HELP)]
@@ -79,15 +82,17 @@ def look(
     if minutes is not None and not 0 < minutes < math.inf:
         raise typer.BadParameter(f"expected more than 0 minutes, found {minutes:g}", param_hint="--minutes")
     columns = target, path_column, split_column, group_column, target_pattern
-    reading = reading_of(*columns, group_pattern, group_level)
     with stopped_with(partial(_left, augment)):
         from foveal.api import check_labels, check_shortcuts, contact_sheet, look, propose_split
         from foveal.cli import show
         from foveal.cli.show_checks import show_checks, with_checks
-        from foveal.data import summary, write_proposal
+        from foveal.data import check_proposal, summary, write_proposal
         from foveal.errors import SplitError
         from foveal.tasks import named_task
 
+        if fix:
+            check_proposal(fix, again=decisions is not None)
+        reading = reading_of(*columns, group_pattern, group_level)
         with show.working(f"looking at {source}") as progress:
             dataset = look(source, task=task, reading=reading, decisions=decisions, progress=progress)
             if augment:
@@ -102,11 +107,14 @@ def look(
     if augment:
         show.wrote(augment, "a row an image, the first as it is, then as training sees it")
     if fix:
-        rows = write_proposal(dataset, fix)
-        how = f"edit it, then give it to --decisions {fix}" if rows else "there is nothing to decide"
-        show.wrote(fix, f"{counted(rows, 'proposal')}; {how}")
+        rows, before = write_proposal(dataset, fix)
+        told = counted(rows, "proposal") + (f" and {counted(before, 'decision')} of {decisions}" if before else "")
+        how = f"edit it, then give it to {command('--decisions', fix)}" if rows else "there is nothing to decide"
+        show.wrote(fix, f"{told}; {how}{' anew' if before and not rows else ''}")
         if judged and judged.findings:
-            show.err.print(f"none is about a suspect: a row of {fix} decides about a whole image", soft_wrap=True)
+            show.err.print(
+                f"none is about a suspect: a row of {fix} decides about a whole image", soft_wrap=True, markup=False
+            )
     note = ""
     try:
         dataset = propose_split(dataset)

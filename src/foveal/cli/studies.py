@@ -86,7 +86,6 @@ def curve(
     """Train on growing shares of the images and say what more of them would buy; no test image is looked at."""
     from foveal.cli import BEGAN
 
-    reading = reading_of(target, path_column, split_column, group_column, target_pattern)
     begin: dict[str, Any] = {"net": net, "pretrained": pretrained, "accept_licence": accept_licence}
     begin["changes"] = changes_of(settings, weights, epochs=epochs, seed=seed)
     with stopped_with(partial(begun, out)):
@@ -96,6 +95,7 @@ def curve(
         from foveal.cli import show
         from foveal.cli.several import go_on_with_curve
 
+        reading = reading_of(target, path_column, split_column, group_column, target_pattern)
         with uncollected(), show.working(f"learning curve of {source}") as progress:
             asked = Asked(source, task, reading, recipe, minutes, **begin, device=device or "auto", progress=progress)
             path = begin_curve(asked, shares=share or SHARES, repeats=repeats, reach=reach, out=out)

@@ -5,7 +5,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from foveal.data.far import OUTLIER
@@ -16,10 +16,21 @@ from foveal.data.twin_findings import likeness
 from foveal.errors import SourceError
 from foveal.types import SPLITS, Dataset, Finding
 
-__all__ = ["COLUMNS", "NOTHING_DECIDED", "Decisions", "propose", "read_decisions", "write_proposal"]
+__all__ = [
+    "COLUMNS",
+    "NOTHING_DECIDED",
+    "Decisions",
+    "check_proposal",
+    "decided",
+    "propose",
+    "read_decisions",
+    "write_proposal",
+]
 
 COLUMNS = ("file", "action", "group", "reason")
 ACTIONS = ("exclude", "group", "keep")
+Decision = tuple[str, str, str, str]
+"""A row of `COLUMNS`."""
 SHOWN = 20  # wrong rows that a message names
 
 
@@ -122,14 +133,30 @@ def _refused(name: str, wrong: Sequence[str], expected: str, remedy: str) -> Sou
     return SourceError(f"Expected {expected} of {name}, found {'; '.join(wrong[:SHOWN])}{more}.", remedy=remedy)
 
 
-def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
-    """Rows of `COLUMNS` for a person to edit, sorted by file, at most one a file.
+def decided(dataset: Dataset) -> dict[str, Decision]:
+    """File to what was decided about it before, in the decisions that the data set obeyed."""
+    if not dataset.decisions:
+        return {}
+    sheet = read_sheet("the decisions", dataset.decisions)
+    header = [name.casefold() for name in sheet.header]
+    rows: dict[str, Decision] = {}
+    for row in sheet.rows:
+        cells = dict(zip(header, row.cells))
+        action = cells["action"].strip().casefold()
+        group = cells.get("group", "").strip() if action == "group" else ""
+        rows.setdefault(cells["file"], (cells["file"], action, group, cells.get("reason", "")))
+    return rows
+
+
+def propose(dataset: Dataset) -> list[Decision]:
+    """Rows of `COLUMNS` for a person to edit, sorted by file, at most one a file; none about a file that is `decided`.
 
     Of twins in different splits that the source names, the one in train is left out, or the one in validation where
     the other is in test: the images that measure stay. All other twins become groups. Of images with the same pixels
     and different targets none can be trusted: all are left out. So are outliers, for a person to look at.
     """
-    rows: dict[str, tuple[str, str, str, str]] = {}
+    known = decided(dataset)
+    rows: dict[str, Decision] = {}
     for finding in dataset.findings:
         if finding.kind == CONTRADICTING:
             for file in finding.files:
@@ -142,7 +169,7 @@ def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
             reasons = finding.facts.get("reasons") or [finding.message]
             for file, reason in zip(finding.files, reasons):
                 rows.setdefault(file, (file, "exclude", "", reason))
-    name = _group_names(dataset)
+    name = _group_names(dataset, known)
     told = zip(dataset.twins.pairs.tolist(), dataset.twins.alike.tolist(), dataset.twins.mirrored.tolist())
     for pair, alike, mirrored in told:
         splits = {str(dataset.splits[row]) for row in pair} - {""}
@@ -151,7 +178,7 @@ def propose(dataset: Dataset) -> list[tuple[str, str, str, str]]:
                 reason = f"{likeness(alike, mirrored)} {dataset.files[other]}"
                 group = name(int(dataset.groups[row]))
                 rows.setdefault(dataset.files[row], (dataset.files[row], "group", group, reason))
-    return sorted(rows.values())
+    return sorted(row for file, row in rows.items() if file not in known)
 
 
 def _leaking(dataset: Dataset) -> Iterator[tuple[int, int, float, bool]]:
@@ -178,30 +205,52 @@ def _leaking(dataset: Dataset) -> Iterator[tuple[int, int, float, bool]]:
         yield from islice(later, 1)
 
 
-def _group_names(dataset: Dataset) -> Callable[[int], str]:
-    """`twins-1`, `twins-2`, … by the first file of each."""
-    numbers: dict[int, int] = {}
-    sizes = Counter(dataset.groups.tolist())
-    for group in dataset.groups.tolist():
-        if sizes[group] > 1:
-            numbers.setdefault(group, len(numbers) + 1)
-    return lambda group: f"twins-{numbers.get(group, 0)}"
+def _group_names(dataset: Dataset, known: Mapping[str, Decision]) -> Callable[[int], str]:
+    """What a group was called before; the others `twins-1`, `twins-2`, … by the first file of each."""
+    names: dict[int, str] = {}
+    groups = dataset.groups.tolist()
+    for file, group in zip(dataset.files, groups):
+        if file in known and known[file][2]:
+            names.setdefault(group, known[file][2])
+    taken = {group for _, _, group, _ in known.values()}
+    free = (name for name in map("twins-{}".format, count(1)) if name not in taken)
+    sizes = Counter(groups)
+    for group in groups:
+        if sizes[group] > 1 and group not in names:
+            names[group] = next(free)
+    return lambda group: names.get(group, "twins-0")
 
 
-def write_proposal(dataset: Dataset, path: Path) -> int:
-    """Write what `propose` gives, UTF-8 CSV (RFC 4180); how many rows.
+def check_proposal(path: Path, *, again: bool) -> None:
+    """
+    Args:
+        again: decisions were given.
+
+    Raises:
+        SourceError: something is there already.
+    """
+    if path.exists() or path.is_symlink():
+        remedy = "Name another" + (": the decisions that were given are written into it, too." if again else ".")
+        raise SourceError(f"{path} is already there, and nothing is overwritten.", remedy=remedy)
+
+
+def write_proposal(dataset: Dataset, path: Path) -> tuple[int, int]:
+    """Write what `propose` gives, and what was `decided` before, so that the table stands for both: UTF-8 CSV
+    (RFC 4180).
+
+    Returns:
+        How many proposals, and how many decisions.
 
     Raises:
         SourceError: something is there already, or it cannot be written.
     """
     text = io.StringIO()
-    rows = propose(dataset)
-    csv.writer(text).writerows([COLUMNS, *rows])
+    rows, before = propose(dataset), decided(dataset)
+    check_proposal(path, again=bool(before))
+    csv.writer(text).writerows([COLUMNS, *sorted([*rows, *before.values()])])
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write(text.getvalue())
-    except FileExistsError:
-        raise SourceError(f"{path} is already there, and nothing is overwritten.", remedy="Name another.") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be written: {error.strerror or error}.") from error
-    return len(rows)
+    return len(rows), len(before)
