@@ -139,12 +139,11 @@ class Wish:
 
 def wish_of(
     at: str | Sequence[str] = (),
-    coverage: float | None = None,
-    risk: float | None = None,
+    coverage: float | str | None = None,
+    risk: float | str | None = None,
     cost: str | Sequence[str] = (),
 ) -> Wish | None:
-    """A wish as people write it. None where nothing was said; `at="none"` is the wish for no operating point, and
-    `cost="none"` the same one.
+    """A wish as people write it. None where nothing was said; `none` for any of the four is the wish for nothing.
 
     Raises:
         RecipeError: a text is no operating point or no cost, a number is no share, or two of the four are asked for at
@@ -152,14 +151,18 @@ def wish_of(
     """
     aims, costs = ([text] if isinstance(text, str) else list(text) for text in (at, cost))
     for name, share in (("coverage", coverage), ("risk", risk)):
-        if share is not None and not 0 < share < 1:
+        if isinstance(share, str) and share != NONE:
+            raise RecipeError(f"Expected a {name} above 0 and below 1, or {NONE}, found {share!r}.")
+        if isinstance(share, int | float) and not 0 < share < 1:
             raise RecipeError(f"Expected a {name} above 0 and below 1, found {share:g}.")
     if bool(aims) + (coverage is not None) + (risk is not None) + bool(costs) > 1:
         raise RecipeError(
             "An operating point, a coverage, a risk and costs each decide alone what the network answers.",
             remedy="Give one of --at, --coverage, --risk and --cost; silence by costs is --cost abstain=0.3.",
         )
-    if [NONE] in (aims, costs):
+    if [NONE] in (aims, costs) or NONE in (coverage, risk):
         return Wish()
+    assert not isinstance(coverage, str)
+    assert not isinstance(risk, str)
     wish = Wish(tuple(map(Aim.of, aims)), coverage, risk, tuple(map(Cost.read, costs)))
     return wish or None

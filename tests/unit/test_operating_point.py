@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import foveal
-from foveal.api.settling import check_wish
+from foveal.api.settling import check_wish, outdated_bundles
 from foveal.cli.commands import app
 from foveal.report import Report
 from foveal.run import Run
@@ -144,8 +144,26 @@ def test_on_the_command_line(photos: Path, tmp_path: Path) -> None:
     told = call.invoke(app, ["evaluate", str(run.path), "--at", "light:specificity=0.9"])
     assert told.exit_code == 0
     assert "Asked for a specificity of 0.9, it says “light” from" in told.stdout
+    assert f"{run.path} answers otherwise from now on; bundles of it that lie elsewhere answer as it did" in told.stderr
+    for place, kind in (("bundle", "onnx"), ("own", "int8"), ("docker/bundle", "onnx")):
+        (run.path / place).mkdir(parents=True)
+        exported = {"kind": kind, "settled": Run.open(run.path).settled}
+        (run.path / place / "bundle.json").write_text(json.dumps(exported))
+    (run.path / "own" / "bundle.json").write_text(json.dumps({"kind": "int8", "settled": {}}))
+    assert outdated_bundles(Run.open(run.path)) == [(run.path / "own", "int8")]
     told = call.invoke(app, ["evaluate", str(run.path), "--risk", "0.2", "--json"])
     assert json.loads(told.stdout)["selective"]["wanted"] == {"risk": 0.2}
+    named = [f"{run.path / place} ({kind})" for place, kind in (("bundle", "onnx"), ("own", "int8"))]
+    assert all(name in told.stderr for name in named)
+    again = f"foveal export {run.path}"
+    assert f"remove them and run {again}, {again} --to docker and {again} --to int8 --out {run.path}/own" in told.stderr
+    assert "otherwise" not in call.invoke(app, ["evaluate", str(run.path)]).stderr, "nothing was asked for"
+    assert Run.open(run.path).settled["abstain"]
+    assert call.invoke(app, ["evaluate", str(run.path), "--coverage", "none"]).exit_code == 0
+    assert "risk" not in Run.open(run.path).settled.get("abstain", {})
+    told = call.invoke(app, ["evaluate", str(run.path), "--coverage", "some"])
+    assert told.exit_code == 2
+    assert "or none, found 'some'" in " ".join(told.stderr.replace("│", " ").split())
     told = call.invoke(app, ["predict", str(run.path), str(photos / "light"), "--json"])
     lines = [json.loads(line) for line in told.stdout.splitlines()]
     assert {type(line["abstained"]) for line in lines} == {bool}

@@ -26,7 +26,7 @@ def test_what_is_no_aim_is_told(text: str) -> None:
 
 def test_nothing_said_is_no_wish_and_none_is_the_wish_for_nothing() -> None:
     assert wish_of() is None
-    assert wish_of("none") == Wish()
+    assert wish_of("none") == wish_of(coverage="none") == wish_of(risk="none") == wish_of(cost="none") == Wish()
     assert not Wish()
     assert wish_of(coverage=0.8) == Wish(coverage=0.8)
 
@@ -36,6 +36,10 @@ def test_only_one_of_the_three_and_only_shares() -> None:
         wish_of("sensitivity=0.9", coverage=0.8)
     with pytest.raises(RecipeError, match="each decide alone"):
         wish_of(coverage=0.8, risk=0.1)
+    with pytest.raises(RecipeError, match="each decide alone"):
+        wish_of("sensitivity=0.9", coverage="none")
+    with pytest.raises(RecipeError, match="Expected a risk above 0 and below 1, or none, found 'no'"):
+        wish_of(risk="no")
     for share in (0.0, 1.0, 80.0, float("nan")):
         with pytest.raises(RecipeError, match="Expected a coverage above 0 and below 1"):
             wish_of(coverage=share)

@@ -94,8 +94,8 @@ def training(
     progress: Progress | None = None,
     began: float | None = None,
     at: str | Sequence[str] = (),
-    coverage: float | None = None,
-    risk: float | None = None,
+    coverage: float | str | None = None,
+    risk: float | str | None = None,
     cost: str | Sequence[str] = (),
     **changes: Any,
 ) -> Iterator[Event]:
@@ -196,8 +196,8 @@ def train(
     save_every: float = 30.0,
     on_event: Callable[[Event], object] = lambda event: None,
     at: str | Sequence[str] = (),
-    coverage: float | None = None,
-    risk: float | None = None,
+    coverage: float | str | None = None,
+    risk: float | str | None = None,
     cost: str | Sequence[str] = (),
     **changes: Any,
 ) -> Run:

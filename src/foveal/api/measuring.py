@@ -62,8 +62,8 @@ def evaluate(
     on_report: "Callable[[Report], object]" = lambda report: None,
     verb: str = "evaluate",
     at: str | Sequence[str] = (),
-    coverage: float | None = None,
-    risk: float | None = None,
+    coverage: float | str | None = None,
+    risk: float | str | None = None,
     cost: str | Sequence[str] = (),
     robustness: bool = False,
     random_split: bool = False,
@@ -72,8 +72,8 @@ def evaluate(
 
     Args:
         at, coverage, risk, cost: as for `train`: choose the run's operating point anew, on its validation images, and
-            keep it in the run in place of the one that was there, before anything is measured. `at="none"` takes it
-            away.
+            keep it in the run in place of the one that was there, before anything is measured; `"none"` takes it away.
+            Bundles that were exported before answer as they did.
         robustness: measure, too, what images that are worse (blurred, noisy, turned, …) or shifted do to the first
             score: the network answers some fifty times for up to 1,000 test images.
         random_split: train the same recipe once more, on a random division of the same images, in `random-split` inside

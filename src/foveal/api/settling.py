@@ -1,9 +1,13 @@
 """What a run settles on its validation images, settled anew for another wish."""
 
+import json
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foveal.bundle import MANIFEST
 from foveal.errors import RecipeError
 from foveal.run import Run
 from foveal.task import Task
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
     from foveal.engine.devices import Device
     from foveal.nets.layers import Network
 
-__all__ = ["check_wish", "settle_again"]
+__all__ = ["check_wish", "outdated_bundles", "settle_again"]
 
 HELD_OUT = {
     "train": "Hold some out with --validation 0.15",
@@ -67,3 +71,15 @@ def settle_again(
     )
     found = settled_on(task.answer, outputs, targets[rows], dataset.labels, wish, array, dataset.rows("train"), rows)
     run.write_settled(found)
+
+
+def outdated_bundles(run: Run) -> list[tuple[Path, str]]:
+    """Bundles in the run's folder that do not answer as the run does now, since they were exported before it was
+    settled anew: folder and kind. Where else bundles are, a run does not know."""
+    found = []
+    for path in sorted([*run.path.glob(f"*/{MANIFEST}"), *run.path.glob(f"*/*/{MANIFEST}")]):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged answers nothing
+            told = json.loads(path.read_bytes())
+            if told["settled"] != run.settled:
+                found.append((path.parent, str(told["kind"])))
+    return found

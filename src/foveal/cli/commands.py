@@ -47,7 +47,7 @@ from foveal.cli.options import (
     reading_of,
 )
 from foveal.cli.serving import SERVE, serve
-from foveal.cli.shipping import EXPORT, export
+from foveal.cli.shipping import EXPORT, export, settled_of, told_of_bundles
 from foveal.cli.stopping import ANEW, Verbs, begun, measured, stopped_with
 from foveal.cli.studies import COMPARE, CURVE, compare, curve
 
@@ -267,6 +267,7 @@ def evaluate(
 ) -> None:
     """Measure a run on its test images, counting the look, and write its report."""
     wish = {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
+    settled = settled_of(run)
     with stopped_with(measured(run)):
         from foveal.api import evaluate
         from foveal.cli import show
@@ -280,6 +281,8 @@ def evaluate(
     if report.robustness and not as_json:
         show_robustness(report.robustness)
     show.json_object(report.as_dict()) if as_json else show.page(run)
+    if settled_of(run) != settled:
+        told_of_bundles(run)
 
 
 app.command(epilog=COMPARE)(compare)

@@ -90,6 +90,14 @@ def one_of(*names: str) -> Callable[[str | None], str | None]:
     return checked
 
 
+def share(text: str) -> float | str:
+    """A number, or `none`."""
+    try:
+        return text if text == "none" else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number between 0 and 1, or none, found {text!r}") from None
+
+
 def examples(*commands: str) -> str:
     return "\n\n".join(["Examples:", *(f"  [bold]{command}[/bold]" for command in commands)])
 
@@ -184,10 +192,16 @@ AT = Annotated[
     list[str] | None,
     option("--at", "AIM", AT_HELP, DECIDING, complete=labelled(*(f":{aim}" for aim in AIMS[:-1]), before=AIMS)),
 ]
-COVERAGE_HELP = "Answer this share of the images, those that the network is surest of; mark the others as abstained."
-COVERAGE = Annotated[float | None, option("--coverage", "F", COVERAGE_HELP, DECIDING)]
-RISK_HELP = "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained."
-RISK = Annotated[float | None, option("--risk", "F", RISK_HELP, DECIDING)]
+COVERAGE_HELP = (
+    "Answer this share of the images, those that the network is surest of; mark the others as abstained; none takes it "
+    "away."
+)
+COVERAGE = Annotated[Any, option("--coverage", "F", COVERAGE_HELP, DECIDING, names=("none",), parser=share)]
+RISK_HELP = (
+    "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained; none takes it "
+    "away."
+)
+RISK = Annotated[Any, option("--risk", "F", RISK_HELP, DECIDING, names=("none",), parser=share)]
 COST_HELP = (
     "PNEUMONIA:NORMAL=10: a true PNEUMONIA answered NORMAL costs 10, where any other mistake costs 1; likewise "
     "LABEL:missed=10, LABEL:false=2, and abstain=0.3 for no answer; may be repeated. The answer is the one that is "

@@ -8,12 +8,12 @@ import typer
 from foveal.cli.loading import uncollected
 from foveal.cli.options import JSON, RUN, completed, examples
 from foveal.cli.stopping import ANEW, stopped_with
-from foveal.phrasing import counted
+from foveal.phrasing import command, counted, listed
 
 if TYPE_CHECKING:
     from foveal.bundle import Bundle
 
-__all__ = ["EXPORT", "export"]
+__all__ = ["EXPORT", "export", "settled_of", "told_of_bundles"]
 
 EXPORT = examples(
     "foveal export runs/photos-1",
@@ -133,3 +133,35 @@ def told(bundle: "Bundle") -> None:
     for name, size in sizes(bundle).items():
         show.out.print(f"  {escape(name)}  [dim]{size / 1e6:.2f} MB[/]")
     show.out.print(f"[bold]{escape(str(bundle.path))}[/]", soft_wrap=True)
+
+
+def settled_of(run: Path) -> bytes:
+    """What decides how a run answers, beside its weights; empty where there is nothing."""
+    path = run / "settled.json"
+    return path.read_bytes() if path.is_file() else b""
+
+
+def told_of_bundles(run: Path) -> None:
+    """On stderr, once a run was settled anew: which bundles answer as it did before, and how to export them again."""
+    from rich.markup import escape
+
+    from foveal.api.settling import outdated_bundles
+    from foveal.cli.terminal import err
+    from foveal.run import Run
+
+    old = outdated_bundles(Run.open(run))
+    named = [f"{path} ({kind})" for path, kind in old]
+    places = listed([*named, "bundles of it that lie elsewhere"])
+    again = listed([_again(run, path, kind) for path, kind in old] or [command("foveal", "export", run)])
+    first = f"remove {'it' if len(old) == 1 else 'them'} and run " if old else "run "
+    text = f"{run} answers otherwise from now on; {places} answer as it did. To export again, {first}{again}"
+    err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+
+
+def _again(run: Path, bundle: Path, kind: str) -> str:
+    """The command that made a bundle."""
+    if bundle == run / "docker" / "bundle":
+        return command("foveal", "export", run, "--to", "docker")
+    usual = "bundle" if kind == "onnx" else f"bundle-{kind}"
+    to, out = ["--to", kind] if kind != "onnx" else [], ["--out", bundle] if bundle != run / usual else []
+    return command("foveal", "export", run, *to, *out)
