@@ -241,6 +241,10 @@ class Answer(Protocol):
         """`decode` of (B, …), as many answers; what is the same for all of them is done once."""
         ...
 
+    def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = ...) -> tuple[str, ...]:
+        """Of a table of answers: what `Prediction.rows` may name, in its order, whatever is on the images."""
+        ...
+
     def choose(
         self,
         outputs: np.ndarray,

@@ -187,6 +187,14 @@ def test_what_cannot_be_kept_is_said_before(tmp_path: Path) -> None:
         Places(tmp_path / "full").check(TASKS["detection"], tmp_path)
     with pytest.raises(RunError, match="nothing is overwritten"):
         Places(write=tmp_path / "full").check(TASKS["detection"], tmp_path)
+    for task, told in (("classification", "one label an image"), ("regression", "one value")):
+        with pytest.raises(RunError, match=rf"Expected a table, NAME\.csv, for answers of {task} .*{told}.*a\.json"):
+            Places(write=tmp_path / "a.json").check(TASKS[task], tmp_path)
+    for name, form in (("a.txt", "coco"), ("a.json", "yolo"), ("a.TSV", "json")):
+        with pytest.raises(RunError, match=rf"Expected a folder.* for boxes as {form}, found .*{name}") as refused:
+            Places(write=tmp_path / name, form=form).check(TASKS["detection"], tmp_path)
+        assert "NAME.csv), into one file (NAME.json or NAME.jsonl, as coco or json)" in refused.value.remedy
+    Places(write=tmp_path / "found.v2", form="yolo").check(TASKS["detection"], tmp_path)
     with pytest.raises(RecipeError, match="found 'csv'"):
         Places(write=tmp_path / "new", form="csv").check(TASKS["detection"], tmp_path)
 

@@ -33,6 +33,7 @@ __all__ = ["COLUMN", "THRESHOLD", "Box", "Boxes", "BoxesPrediction", "box_thresh
 
 COLUMN = "boxes"
 THRESHOLD = 0.5
+SIDES = ("left", "top", "right", "bottom")
 FEWEST = 5  # true boxes of a label that a threshold can be found from
 FORM = "an array of [label, x0, y0, x1, y1], with a 1 after it for one that is not to be counted"
 
@@ -75,9 +76,8 @@ class BoxesPrediction:
 
     def rows(self) -> list[dict[str, str | float]]:
         """A box each, with its number, as `explain --box` takes it."""
-        sides = "left", "top", "right", "bottom"
         return [
-            {"box": number, "label": box.label, "score": box.score, **dict(zip(sides, box.xyxy))}
+            {"box": number, "label": box.label, "score": box.score, **dict(zip(SIDES, box.xyxy))}
             for number, box in enumerate(self.boxes, 1)
         ]
 
@@ -230,6 +230,10 @@ class Boxes:
     ) -> list[BoxesPrediction]:
         """Likewise of B images."""
         return [self.decode(*pair, labels, settled) for pair in zip(outputs, geometries, strict=True)]
+
+    def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> tuple[str, ...]:
+        """`box`, `label`, `score`, and the sides."""
+        return "box", "label", "score", *SIDES
 
     def choose(
         self,

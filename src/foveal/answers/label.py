@@ -209,6 +209,10 @@ class Label:
             found.append(LabelPrediction(labels[k], values[k], shown, mute, UNSURE if mute else ""))
         return found
 
+    def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> tuple[str, ...]:
+        """`label` and `probability`."""
+        return "label", "probability"
+
     def choose(
         self,
         outputs: np.ndarray,

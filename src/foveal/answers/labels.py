@@ -220,6 +220,10 @@ class Labels:
             found.append(LabelsPrediction(tuple(compress(names, there)), dict(zip(names, falling)), silent))
         return found
 
+    def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> tuple[str, ...]:
+        """`labels`, and every label in the order of the names."""
+        return "labels", *sorted(labels)
+
     def choose(
         self,
         outputs: np.ndarray,

@@ -206,6 +206,12 @@ class Value:
         """Likewise of B images."""
         return [self.decode(*pair, labels, settled) for pair in zip(outputs, geometries, strict=True)]
 
+    def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> tuple[str, ...]:
+        """Each value, and where `settled` has the width of its interval `NAME_low` and `NAME_high`."""
+        half = settled.get("half_width", {})
+        ends = {name: (f"{name}_low", f"{name}_high") if name in half else () for name in labels}
+        return tuple(column for name in labels for column in (name, *ends[name]))
+
     def choose(
         self,
         outputs: np.ndarray,

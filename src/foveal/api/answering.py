@@ -17,7 +17,19 @@ from foveal.types import Progress
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["load", "predict"]
+__all__ = ["load", "opened", "predict"]
+
+
+def opened(path: str | Path | Run | Bundle) -> Run | Bundle:
+    """The run or the bundle that is there.
+
+    Raises:
+        RunError: there is neither.
+        BundleError: the bundle is damaged, was changed, or is of a later version.
+    """
+    if isinstance(path, Bundle):
+        return path
+    return Bundle.open(path) if isinstance(path, str | Path) and is_bundle(path) else Run.open(path)
 
 
 def load(path: str | Path | Run | Bundle, *, net: "nn.Module | None" = None, device: str = "auto") -> Predictor:

@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from foveal.api.answering import predict
-from foveal.bundle import Bundle, is_bundle
+from foveal.api.answering import opened, predict
+from foveal.bundle import Bundle
 from foveal.data.box_files import FORMS, Mark, MarkedImage, check_free, write_boxes
 from foveal.errors import RecipeError, RunError
 from foveal.files import write_atomic
@@ -80,9 +80,16 @@ class Places:
             RecipeError: no such form.
         """
         if not task.answer.placed:
+            found = f"{task.name} ({task.summary})"
+            if self.draw:
+                raise RunError(
+                    f"Expected a run whose answers are boxes, found one of {found}: {origin}.",
+                    remedy="There is nothing to draw: leave out --draw.",
+                )
+            form = f" as {self.form}" if self.write and self.write.suffix.casefold() == ".csv" else ""
             raise RunError(
-                f"Expected a run whose answers are boxes, found one of {task.name} ({task.summary}): {origin}.",
-                remedy="Answers without boxes go into a table: --write NAME.csv; there is nothing to draw.",
+                f"Expected a table, NAME.csv, for answers of {found}, found {self.write}{form}.",
+                remedy="Give --write NAME.csv; annotations (NAME.json, NAME.jsonl or a folder) are for boxes.",
             )
         if self.write and self.form not in FORMS:
             raise RecipeError(f"Expected {', '.join(FORMS)} as the format of annotations, found {self.form!r}.")
@@ -93,7 +100,7 @@ class Places:
 
 
 def predict_and_keep(
-    run: str | Path,
+    run: str | Path | Run | Bundle,
     images: str | Path | Iterable[str | Path],
     places: Places,
     *,
@@ -106,7 +113,7 @@ def predict_and_keep(
         RunError, RecipeError: as `Places.check`, before anything is answered.
         FovealError: as `predict`.
     """
-    told = Bundle.open(run) if is_bundle(run) else Run.open(run)
+    told = opened(run)
     name, labels = (told.manifest.task, told.manifest.labels) if isinstance(told, Bundle) else _named(told)
     places.check(named_task(name), told.path)
     files = image_files(images)

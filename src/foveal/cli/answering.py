@@ -74,16 +74,18 @@ def _answers(
 ) -> Any:
     """The answers of `predict`, drawn and written on the way where that is asked for."""
     from foveal.api import predict
-    from foveal.api.tabling import check_table, tabled
+    from foveal.api.answering import opened
+    from foveal.api.tabling import check_table, columns_of, tabled
 
     form = form or ("csv" if write and write.suffix.casefold() == ".csv" else "coco")
     table = write if form == "csv" else None
     if table:
         check_table(table)
+    told = opened(run)
     if draw or (write and not table):
         from foveal.api.drawing import Places, predict_and_keep
 
-        answers = predict_and_keep(run, files, Places(draw, None if table else write, form), **options)
+        answers = predict_and_keep(told, files, Places(draw, None if table else write, form), **options)
     else:
-        answers = predict(run, files, **options)
-    return tabled(answers, table) if table else answers
+        answers = predict(told, files, **options)
+    return tabled(answers, table, columns_of(told)) if table else answers

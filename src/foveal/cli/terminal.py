@@ -18,7 +18,7 @@ class Stream(Console):
     """As wide as the terminal. A file or a pipe has no width: there no line is broken, and no name cut."""
 
     @property
-    def size(self) -> ConsoleDimensions:
+    def size(self) -> ConsoleDimensions:  # pyright: ignore[reportIncompatibleMethodOverride] (nobody sets it)
         wide = super().size
         return wide if self.is_terminal else ConsoleDimensions(UNLIMITED, wide.height)
 

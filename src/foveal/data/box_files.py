@@ -16,6 +16,11 @@ __all__ = ["FORMS", "Mark", "MarkedImage", "check_free", "write_boxes"]
 PIXEL_DIGITS = 4
 SHARE_DIGITS = 9  # of an image of 100,000 pixels a ten-thousandth of one
 REPLACEMENT = "\ufffd"
+ONE_FILE = ("coco", "json")  # forms that fit into one file
+OF_FILES = {  # what a folder is not called by anybody who means one
+    *(".json", ".jsonl", ".csv", ".tsv", ".txt", ".xml", ".yaml", ".yml", ".parquet", ".xlsx", ".xls", ".ods"),
+    *(".zip", ".tar", ".gz", ".html", ".md", ".png", ".jpg", ".jpeg"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,24 @@ def write_boxes(path: str | Path, images: Sequence[MarkedImage], labels: Sequenc
 def check_free(path: Path, form: str) -> None:
     """
     Raises:
-        RunError: something is at `path` already, an empty folder aside.
+        RunError: something is at `path` already, an empty folder aside; or it is called as a file of another kind.
         ValueError: no such form.
     """
     if form not in FORMS:
         raise ValueError(f"expected one of {', '.join(FORMS)}, found {form!r}")
     if path.exists() and (_is_file(path, form) or not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} is already there, and nothing is overwritten.", remedy="Choose another name.")
+    if path.suffix.casefold() in OF_FILES and not _is_file(path, form) and not path.is_dir():
+        one = ", or one file, NAME.json or NAME.jsonl," if form in ONE_FILE else ""
+        raise RunError(
+            f"Expected a folder{one} for boxes as {form}, found {path}.",
+            remedy="Boxes go into a table (NAME.csv), into one file (NAME.json or NAME.jsonl, as coco or json), or "
+            "into a folder (as coco, yolo, voc or json).",
+        )
 
 
 def _is_file(path: Path, form: str) -> bool:
-    return form in ("coco", "json") and path.suffix in (".json", ".jsonl")
+    return form in ONE_FILE and path.suffix.casefold() in (".json", ".jsonl")
 
 
 def _unshared(files: Files) -> dict[str, str]:
