@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from foveal.data import machine, open_source
+from foveal.data.findings import nothing_usable
 from foveal.data.sources import archive, layout
 from foveal.data.sources.layout import arrange
 from foveal.data.sources.place import Located, Place, read_place
@@ -79,6 +80,22 @@ TARS = {
     "photos.tar.bz2": "w:bz2",
     "photos.tar.xz": "w:xz",
 }
+
+
+def test_one_image_is_for_predict(tmp_path: Path) -> None:
+    image = tmp_path / "my cat.JPG"
+    image.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(SourceError, match=r"Expected many images .* found one: .*my cat\.JPG\.") as refused:
+        open_source(image)
+    assert f"foveal predict RUN '{image}'" in refused.value.remedy
+    assert len(open_source(make_zip(image, FILES.items())).entries()) == 4, "the content decides, not the suffix"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_a_table_in_a_folder_without_classes_is_named(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"labels.{suffix}").write_text("x")
+    source = open_source(tmp_path)
+    assert f"Or give the table: {source.spec}/labels.{suffix}" in nothing_usable(source, 0, ()).remedy
 
 
 @pytest.mark.parametrize("kind", ["folder", ZIP, *TARS])

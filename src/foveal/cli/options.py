@@ -133,8 +133,8 @@ SOURCE = Annotated[
         metavar="SOURCE",
         autocompletion=completed("digits", "cifar10", "cifar100"),
         help="A folder of class folders, or of boxes in COCO, VOC or YOLO form; a .zip or .tar of one; a table (.csv, "
-        ".tsv, .parquet), a list of files (.txt), arrays (.npz), hf:OWNER/NAME, or a built-in set: digits, cifar10, "
-        "cifar100.",
+        ".tsv, .jsonl, .parquet), a list of files (.txt), arrays (.npz), hf:OWNER/NAME, or a built-in set: digits, "
+        "cifar10, cifar100.",
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits-1.")]

@@ -26,7 +26,7 @@ __all__ = [
     "wrong_targets",
 ]
 
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 OF_ROWS = ("wrong-target", "wrong-row", "missing-file")
 CONTRADICTING = "contradicting-label"
 LEAK = "leak"

@@ -8,11 +8,13 @@ from foveal.data.sources.cifar import CIFAR, open_cifar
 from foveal.data.sources.digits import open_digits
 from foveal.data.sources.folder import open_folder
 from foveal.data.sources.hub import HUB, open_hub
+from foveal.data.sources.layout import IMAGE_SUFFIXES
 from foveal.data.sources.npz import SUFFIX as ARRAYS
 from foveal.data.sources.npz import open_npz
 from foveal.data.sources.reading import AS_FOUND, refuse
 from foveal.data.sources.table import SPREADSHEETS, TABLES, open_table
 from foveal.errors import SourceError
+from foveal.phrasing import command
 from foveal.types import Progress, Reading, Source
 
 __all__ = ["BUILT_IN", "open_source"]
@@ -66,7 +68,18 @@ def _open_file(path: Path, reading: Reading) -> Source:
         )
     if suffix == ARRAYS:
         return open_npz(path, reading)
-    return open_table(path, reading) if suffix in TABLES else open_archive(path, reading)
+    if suffix in TABLES:
+        return open_table(path, reading)
+    try:
+        return open_archive(path, reading)
+    except SourceError:
+        if suffix not in IMAGE_SUFFIXES:
+            raise
+        raise SourceError(
+            f"Expected many images (a folder of class folders, a .zip or .tar of one, a table), found one: {path}.",
+            remedy="Give the folder of all images. What a trained network says of one: "
+            f"{command('foveal', 'predict', 'RUN', path)}",
+        ) from None
 
 
 def _suggestion(path: Path, siblings: list[str]) -> str:
