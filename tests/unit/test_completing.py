@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from foveal.cli.commands import app
-from foveal.cli.completing import labels_of
+from foveal.cli.completing import columns_of, labels_of
 
 
 def offered(command: str, option: str, incomplete: str, **given: str) -> list[str]:
@@ -38,6 +38,38 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
     assert offered("train", "--cost", "dog:m", source=str(tmp_path / "a")) == ["dog:missed="]
     assert labels_of(str(tmp_path / "a")) == ["cat", "dog"]
     assert labels_of(str(tmp_path / "b")) == ["hat"]
+
+
+def test_columns_of_tables(tmp_path: Path) -> None:
+    tables = {
+        "comma.csv": 'path,"age, in years",agent\n1.png,3,x\n',
+        "other.csv": "\n\ufeffpath;age;agent\n".replace("\n\ufeff", "\ufeff\n"),
+        "tab.TSV": "path\tage\tagent\n",
+        "lines.jsonl": '{"path": "1.png", "age": 3, "agent": "x"}\n{"other": 1}\n',
+        "photos/metadata.csv": "file_name,age,agent\n",
+        "hub/train/metadata.jsonl": '{"file_name": "1.png", "age": 1, "agent": 2}\n',
+    }
+    for name, text in tables.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert offered("train", "--target", "ag", source=str(tmp_path / "comma.csv")) == ["age, in years", "agent"]
+    for place in ("other.csv", "tab.TSV", "lines.jsonl", "photos", "hub"):
+        assert offered("look", "--target", "ag", source=str(tmp_path / place)) == ["age", "agent"]
+    for option in ("--path-column", "--split-column", "--group-column"):
+        assert offered("curve" if option != "--group-column" else "plan", option, "p", source=str(tmp_path / "tab.TSV"))
+    pattern = r"^(?P<age>\d+)_(?P<gender>[01])_"
+    assert offered("train", "--target", "", source=str(tmp_path), target_pattern=pattern) == ["age", "gender"]
+    assert offered("train", "--target", "", source=str(tmp_path), target_pattern="(") == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "metadata.csv", "none.csv"])
+@pytest.mark.parametrize("content", ["", '"', '"text"', "3", "[[", "\0\0"])
+def test_tables_that_tell_nothing(tmp_path: Path, name: str, content: str) -> None:
+    if name != "none.csv":
+        (tmp_path / name).write_text(content)
+    found = columns_of(str(tmp_path / name))
+    assert found == [] if name.endswith((".jsonl", ".parquet")) else all(map(str.strip, found))
+    assert columns_of("") == []
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"labels": 3}'])

@@ -1,10 +1,13 @@
 """Numbers in sentences for people."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
-from foveal.phrasing import amount, counted, listed
+import foveal
+from foveal.phrasing import amount, command, counted, listed
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,11 @@ def test_nouns_follow_their_number() -> None:
 def test_a_list_in_words() -> None:
     assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert listed(["a", "b"], "or") == "a or b"
+
+
+def test_a_command_can_be_pasted() -> None:
+    assert command("foveal", "resume", Path("runs/it's mine")) == """foveal resume 'runs/it'"'"'s mine'"""
+    assert command("foveal", "resume", Path("runs/digits-1")) == "foveal resume runs/digits-1"
+    unquoted = re.compile(r"foveal [a-z]+ \{(?!command)")
+    found = [file for file in Path(foveal.__file__).parent.rglob("*.py") if unquoted.search(file.read_text())]
+    assert not found, "a path with a space would not be one word there"

@@ -264,6 +264,10 @@ def test_names_of_models(tmp_path: Path) -> None:
         places_of([asked[0], asked[0]])
     with pytest.raises(ServeError, match="Expected a name"):
         places_of([f"a b={tmp_path / 'birds'}"])
+    (tmp_path / "w w é").mkdir()
+    with pytest.raises(ServeError, match="found 'w w é'") as refused:
+        places_of([str(tmp_path / "w w é")])
+    assert refused.value.remedy == f"Name it: w-w='{tmp_path}/w w é'"
 
 
 def test_problems_have_one_form() -> None:

@@ -15,6 +15,7 @@ from foveal.examples import Examples
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
 from foveal.measured import Score
+from foveal.phrasing import command
 from foveal.run import CUSTOM_NET, Run
 from foveal.task import Task
 from foveal.types import Dataset, Progress, Reading
@@ -68,7 +69,7 @@ def _check(run: Run, processes: int) -> None:
     if not run.finished:
         raise RunError(
             f"Training in {run.path} has not finished: there is nothing to compare a random split with.",
-            remedy=f"Finish it with: foveal resume {run.path}",
+            remedy=f"Finish it with: {command('foveal', 'resume', run.path)}",
         )
     if run.recipe.net == CUSTOM_NET:
         raise RecipeError(
@@ -93,7 +94,7 @@ def refuse_random(run: Run) -> None:
     if of := run.info.get("random_split_of"):
         raise RunError(
             f"{run.path} is what {of} is compared with: its division parts what belongs together.",
-            remedy=f"Both are measured by: foveal evaluate {of} --random-split",
+            remedy=f"Both are measured by: {command('foveal', 'evaluate', of, '--random-split')}",
         )
 
 

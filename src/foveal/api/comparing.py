@@ -14,6 +14,7 @@ from foveal.data.contents import contents
 from foveal.errors import RunError
 from foveal.examples import Examples, Rated
 from foveal.extras import extra
+from foveal.phrasing import command
 from foveal.report import printable
 from foveal.run import Run
 from foveal.series import Series, is_series
@@ -93,7 +94,7 @@ def _network_of(one: Run | Series) -> Run:
         raise RunError(
             f"The series {one.path} has not finished: {sum(run.finished for run in one.runs)} of {len(one.seeds)} "
             "trainings are done.",
-            remedy=f"Finish it with: foveal resume {one.path}",
+            remedy=f"Finish it with: {command('foveal', 'resume', one.path)}",
         )
     return one.runs[0]
 
@@ -102,7 +103,7 @@ def _refuse_unfinished(run: Run) -> None:
     if not run.finished:
         raise RunError(
             f"Training in {run.path} has not finished: there is no {run.weights.name}.",
-            remedy=f"Finish it with: foveal resume {run.path}",
+            remedy=f"Finish it with: {command('foveal', 'resume', run.path)}",
         )
 
 

@@ -11,6 +11,7 @@ from foveal.api.measuring import examples
 from foveal.errors import FovealError, RecipeError, RunError
 from foveal.extras import extra
 from foveal.measured import Measurement
+from foveal.phrasing import command
 from foveal.recipe import Recipe
 from foveal.run import Run
 from foveal.task import Task
@@ -186,7 +187,7 @@ def _refuse_unfinished(run: Run) -> None:
     if not run.finished:
         raise RunError(
             f"Training in {run.path} has not finished: there is no {run.weights.name}.",
-            remedy=f"Finish it with: foveal resume {run.path}",
+            remedy=f"Finish it with: {command('foveal', 'resume', run.path)}",
         )
 
 

@@ -16,6 +16,7 @@ from foveal.errors import BundleError, RecipeError, RunError
 from foveal.examples import Examples, PixelRows
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
+from foveal.phrasing import command
 from foveal.run import Run
 from foveal.task import Task
 from foveal.types import Dataset, Progress, SplitName, silent
@@ -101,7 +102,7 @@ def check_place(run: Run, place: Path) -> None:
     if not run.finished:
         raise RunError(
             f"Training in {run.path} has not finished: there is no {run.weights.name}.",
-            remedy=f"Finish it with: foveal resume {run.path}",
+            remedy=f"Finish it with: {command('foveal', 'resume', run.path)}",
         )
     if place.exists() or place.is_symlink():
         raise BundleError(f"{place} is already there, and nothing is overwritten.", remedy="Name another: --out DIR")

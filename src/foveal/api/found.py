@@ -1,12 +1,12 @@
 """What the data check found in a run's images, as its report shows it: twins, outliers, suspects."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from foveal.api.checking import FEWEST as FEWEST_JUDGED
+from foveal.phrasing import command
 from foveal.run import Run
 from foveal.task import Task
 from foveal.types import Dataset, Finding, Reading
@@ -129,4 +129,4 @@ def _command(run: Run, dataset: Dataset) -> str:
     by_itself = recall_task(dataset.source, tuple(TASKS))  # nothing is listed again only to find out
     parts += ["--task", dataset.task] if by_itself != dataset.task else []
     parts += ["--decisions", str(run.decisions)] if dataset.decisions else []
-    return shlex.join([*parts, "--suspects"])
+    return command(*parts, "--suspects")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from foveal.errors import RecipeError, RunError
 from foveal.events import Event, Started
 from foveal.extras import extra
 from foveal.files import write_atomic, write_folder
+from foveal.phrasing import command
 from foveal.recipe import Recipe
 from foveal.run import Run, free_run_path
 from foveal.series import is_series
@@ -356,9 +356,9 @@ def _noted(dataset: Dataset) -> tuple[str, ...]:
         if finding.kind not in ("ignored", "empty-folder"):
             counts[finding.kind] += max(1, len(finding.files))
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    command = shlex.join(["foveal", "look", dataset.source.spec])
+    looked = command("foveal", "look", dataset.source.spec)
     decided = " with the same --decisions" if dataset.decisions else ""
-    return (f"among the images: {told}; {command}{decided} names them",) if told else ()
+    return (f"among the images: {told}; {looked}{decided} names them",) if told else ()
 
 
 def refuse_taken(out: str | Path | None) -> None:
@@ -374,5 +374,5 @@ def refuse_taken(out: str | Path | None) -> None:
         return
     remedy = "Choose another --out."
     if (path / "run.json").is_file() or is_series(path):
-        remedy = f"Choose another --out, or go on with it: foveal resume {path}"
+        remedy = f"Choose another --out, or go on with it: {command('foveal', 'resume', path)}"
     raise RunError(f"{path} is already there, and nothing is overwritten.", remedy=remedy)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foveal.bundle.guard import AGAIN, check_onnx, check_safetensors, plain_bytes
 from foveal.errors import BundleError
+from foveal.phrasing import command
 from foveal.recipe import InputContract
 
 __all__ = [
@@ -178,9 +179,10 @@ class Bundle:
         path = Path(path)
         if not (path / MANIFEST).exists():
             found = "a folder without it" if path.is_dir() else "a file" if path.exists() else "nothing"
+            run = path if (path / "run.json").is_file() else "RUN"
             raise BundleError(
                 f"Expected a bundle (a folder with {MANIFEST}) at {path}, found {found}.",
-                remedy="Bundles are made by `foveal export RUN`.",
+                remedy=f"Bundles are made by: {command('foveal', 'export', run)}",
             )
         manifest, stated = _manifest(path / MANIFEST)
         contents = {name: _checked(path, name, sha256) for name, sha256 in manifest.files.items()}

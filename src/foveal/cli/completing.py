@@ -1,19 +1,23 @@
-"""What Tab completes beyond fixed names: labels of a run or of a folder of class folders. Anything that is not at hand
-in a moment is not completed: a shell that waits is worse than one that knows nothing."""
+"""What Tab completes beyond fixed names: labels of a run or of a folder of class folders, and the columns of a table.
+Anything that is not at hand in a moment is not completed: a shell that waits is worse than one that knows nothing."""
 
+import csv
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
 import typer
 
-__all__ = ["labelled"]
+__all__ = ["columns", "labelled"]
 
 LARGEST = 1 << 20  # bytes of a file that is read
 MOST = 2000  # entries of a folder that are looked at
 SPLITS = ("train", "training")
+HEAD = 1 << 16  # bytes of a table that are looked at for its header
+METADATA = ("metadata.csv", "metadata.jsonl")
 
 
 def labelled(*endings: str, before: Sequence[str] = ()) -> Callable[[typer.Context, str], list[str]]:
@@ -51,3 +55,36 @@ def _folders(path: Path) -> list[str]:
     with os.scandir(path) as entries:
         some = islice(entries, MOST)
         return sorted(entry.name for entry in some if entry.is_dir() and not entry.name.startswith("."))
+
+
+def columns(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Completion by the columns of the source that the command line names, a table or a folder with metadata; of images
+    whose names hold the targets by the groups of the pattern."""
+    pattern, source = ctx.params.get("target_pattern"), ctx.params.get("source")
+    try:
+        names = list(re.compile(pattern).groupindex) if pattern else columns_of(str(source or ""))
+    except (re.error, TypeError):
+        names = []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def columns_of(place: str) -> list[str]:
+    """Of a .csv, .tsv or .jsonl, or of the metadata in a folder or its folder of training images; empty where none is
+    at hand."""
+    path = Path(place)
+    try:
+        if place and path.is_dir():
+            tables = (path / part / name for part in ("", *SPLITS) for name in METADATA)
+            path = next((table for table in tables if table.is_file()), path)
+        if path.suffix.casefold() not in (".csv", ".tsv", ".jsonl") or not path.is_file():
+            return []
+        with path.open("rb") as file:
+            lines = file.read(HEAD).decode("utf-8-sig", "ignore").splitlines()
+        first = next((line for line in lines if line.strip()), "")
+        if path.suffix.casefold() == ".jsonl":
+            record = json.loads(first)
+            return [name for name in record if name] if isinstance(record, dict) else []
+        rows = [next(csv.reader([first], delimiter=mark, skipinitialspace=True)) for mark in ",;\t"]
+        return [name.strip() for name in max(rows, key=len) if name.strip()]
+    except (OSError, ValueError, TypeError, csv.Error, StopIteration):
+        return []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.cli.completing import labelled
+from foveal.cli.completing import columns, labelled
 
 if TYPE_CHECKING:
     from foveal.types import Reading
@@ -79,6 +79,11 @@ def option(
     return typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, autocompletion=completion, **more)
 
 
+def of_table(flag: str, text: str) -> Any:
+    """An option that names a column."""
+    return option(flag, "COLUMN", text, TABLE, complete=columns)
+
+
 def one_of(*names: str) -> Callable[[str | None], str | None]:
     """What an option's `callback` is where no other word has a meaning."""
 
@@ -146,11 +151,11 @@ DEVICE_HELP = "cpu, cuda, cuda:1, mps; the best one there unless said."
 DEVICE = Annotated[str | None, option("--device", "NAME", DEVICE_HELP, names=("cpu", "cuda", "mps"))]
 SAVE_EVERY = Annotated[float, option("--save-every", "SECONDS", "Time between checkpoints within an epoch.", min=0)]
 
-TARGET = Annotated[list[str] | None, option("--target", "COLUMN", "The column to learn; may be repeated.", TABLE)]
-PATH = Annotated[str | None, option("--path-column", "COLUMN", "The column that names the files.", TABLE)]
-SPLIT = Annotated[str | None, option("--split-column", "COLUMN", "The column that names the split.", TABLE)]
+TARGET = Annotated[list[str] | None, of_table("--target", "The column to learn; may be repeated.")]
+PATH = Annotated[str | None, of_table("--path-column", "The column that names the files.")]
+SPLIT = Annotated[str | None, of_table("--split-column", "The column that names the split.")]
 GROUP_HELP = "What must not be parted by a split: a patient, a camera."
-GROUP = Annotated[str | None, option("--group-column", "COLUMN", GROUP_HELP, TABLE)]
+GROUP = Annotated[str | None, of_table("--group-column", GROUP_HELP)]
 PATTERN_HELP = "Find the target in the names of the files: ^(?P<age>[0-9]+)_"
 PATTERN = Annotated[str | None, option("--target-pattern", "REGEX", PATTERN_HELP, TABLE)]
 

@@ -14,6 +14,7 @@ from foveal.data.linking import first_of_same
 from foveal.data.sources.rows import Row, read_sheet, table_bytes
 from foveal.data.twin_findings import likeness
 from foveal.errors import SourceError
+from foveal.phrasing import command
 from foveal.types import SPLITS, Dataset, Finding
 
 __all__ = [
@@ -61,7 +62,8 @@ class Decisions:
         known = set(files)
         wrong = [f"line {line}: {file!r} is not there" for file, line in self.lines.items() if file not in known]
         if wrong:
-            remedy = f"Write files as `foveal look {spec} --json` names them, or remove the rows."
+            look = command("foveal", "look", spec, "--json")
+            remedy = f"Write files as `{look}` names them, or remove the rows."
             raise _refused(self.name, wrong, f"a file of {spec} in each row", remedy)
 
     def told(self) -> Iterable[Finding]:

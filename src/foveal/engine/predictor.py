@@ -18,6 +18,7 @@ from foveal.engine.infer import batch_size, forward
 from foveal.engine.scenes import check_scenes
 from foveal.errors import NetError, RunError
 from foveal.nets.layers import Network, build
+from foveal.phrasing import command
 from foveal.recipe import InputContract, Recipe, recipe_from
 from foveal.run import CUSTOM_NET, Run
 from foveal.task import Task
@@ -122,7 +123,7 @@ def trained_network(run: Run, task: Task, device: Device, net: torch.nn.Module |
     if not run.finished:
         raise RunError(
             f"Training in {run.path} has not finished: there is no {run.weights.name}.",
-            remedy=f"Finish it with: foveal resume {run.path}",
+            remedy=f"Finish it with: {command('foveal', 'resume', run.path)}",
         )
     network = network_for(run.recipe, task, run.info["labels"], net)
     network.load_state_dict(load_weights(run.weights))

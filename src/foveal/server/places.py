@@ -6,6 +6,7 @@ from pathlib import Path
 
 from foveal.bundle import is_bundle
 from foveal.errors import ServeError
+from foveal.phrasing import command
 
 __all__ = ["places_of"]
 
@@ -31,7 +32,7 @@ def places_of(asked: Sequence[str]) -> dict[str, Path]:
         if not NAME.fullmatch(name):
             raise ServeError(
                 f"Expected a name of letters, digits, '.', '_' and '-' for {path}, found {name!r}.",
-                remedy=f"Name it: NAME={path}",
+                remedy=f"Name it: {_proposed(name)}={command(path)}",
             )
         if name in places:
             raise ServeError(
@@ -45,3 +46,9 @@ def _name_of(place: Path) -> str:
     """A bundle's folder, or the run's where it lies in one and is called after its kind only."""
     full = place.absolute()
     return full.parent.name if re.fullmatch(r"bundle(-\w+)?", full.name) else full.name
+
+
+def _proposed(name: str) -> str:
+    """A name that will do, as near to another as can be."""
+    near = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")[:64]
+    return near if NAME.fullmatch(near) else "NAME"

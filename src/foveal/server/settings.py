@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from foveal.errors import ServeError
+from foveal.phrasing import command
 
 __all__ = ["LOOPBACK", "Limits", "Settings", "read_token"]
 
@@ -113,7 +114,7 @@ def read_token(path: Path) -> tuple[str, str]:
         raise ServeError(
             f"Expected {path} to hold one token of {SHORTEST_TOKEN} or more visible ASCII characters, "
             f"found {len(token)} characters.",
-            remedy=f"Make one: (umask 077; openssl rand -hex 32 > {path})",
+            remedy=f"Make one: (umask 077; openssl rand -hex 32 > {command(path)})",
         )
     loose = stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO)
     warning = f"{path} has the permissions {stat.S_IMODE(mode):04o}: others may read the token; chmod 600 {path}"

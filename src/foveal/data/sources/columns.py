@@ -1,6 +1,5 @@
 """Which column of a table means what: as it was said, or by the names that people use."""
 
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,6 +7,7 @@ from difflib import get_close_matches
 from foveal.data.sources.layout import IMAGE_SUFFIXES, SPLIT_NAMES
 from foveal.data.sources.rows import Sheet
 from foveal.errors import SourceError
+from foveal.phrasing import command
 from foveal.types import Reading, SplitName
 
 __all__ = ["LIST_COLUMNS", "SPLIT_VALUES", "Columns", "column", "find_columns"]
@@ -119,13 +119,13 @@ def _target(sheet: Sheet, taken: Collection[int | None]) -> int:
         return free[0]
     where = f"in {sheet.top}, found {_listed(sheet.header)}."
     if usual:
-        names = " or ".join(sheet.header[k] for k in usual)
+        names = " or ".join(command(sheet.header[k]) for k in usual)
         raise SourceError(f"Expected one column with the target {where}", remedy=f"Say which: --target {names}.")
     example = sheet.header[free[-1]] if free else "NAME"
     raise SourceError(
         f"Expected a column with the target ({', '.join(USUAL['target'])}) {where}",
         remedy=_similar([sheet.header[k] for k in free], "target")
-        or (f"Say which, such as --target {shlex.quote(example)}." if free else "Add one: what each image shows."),
+        or (f"Say which, such as --target {command(example)}." if free else "Add one: what each image shows."),
     )
 
 
