@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from foveal.cli.commands import app
 from foveal.cli.completing import columns_of, labels_of
@@ -19,6 +20,12 @@ def offered(command: str, option: str, incomplete: str, **given: str) -> list[st
     return [item.value for item in wanted.shell_complete(context, incomplete)]
 
 
+def typed(line: str) -> list[str]:
+    """What a shell is told where Tab comes at the end of the line."""
+    words = {"_FOVEAL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    return CliRunner().invoke(app, env=words, prog_name="foveal").stdout.split()
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> str:
     (tmp_path / "run.json").write_text(json.dumps({"labels": ["cat", "cow", "dog"]}))
@@ -30,6 +37,16 @@ def test_labels_of_the_run_that_the_line_names(run: str) -> None:
     assert offered("evaluate", "--cost", "dog", run=run) == ["dog:", "dog:missed=", "dog:false="]
     assert offered("evaluate", "--cost", "a", run=run) == ["abstain="]
     assert "cat:sensitivity=" in offered("evaluate", "--at", "cat", run=run)
+
+
+def test_in_a_shell(run: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,age,agent\n")
+    assert typed(f"foveal explain {run} cow.jpg --target c") == ["cat", "cow"]
+    assert typed(f"foveal explain --target d {run} --method grad") == ["grad-cam"]
+    assert typed(f"foveal train {tmp_path}/t.csv --target age --target ag") == ["age", "agent"]
+    assert typed(f"foveal look --task regression {tmp_path}/t.csv --path-column p") == ["path"]
+    assert typed("foveal train --target ag") == []
+    assert typed("foveal evaluate runs/x --coverage n") == ["none"]
 
 
 def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:

@@ -29,11 +29,18 @@ def labelled(*endings: str, before: Sequence[str] = ()) -> Callable[[typer.Conte
     """
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
-        labels = labels_of(next((str(ctx.params[name]) for name in ("run", "source") if ctx.params.get(name)), ""))
+        labels = labels_of(_named(ctx))
         words = [*before, *(f"{label}{ending}" for label in labels for ending in endings or ("",))]
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
+
+
+def _named(ctx: typer.Context) -> str:
+    """The run or source that the line names. Arguments are left over where the last option still lacks its value."""
+    if ctx.args:
+        return ctx.args[0]
+    return next((str(ctx.params[name]) for name in ("run", "source") if ctx.params.get(name)), "")
 
 
 def labels_of(place: str) -> list[str]:
@@ -60,9 +67,9 @@ def _folders(path: Path) -> list[str]:
 def columns(ctx: typer.Context, incomplete: str) -> list[str]:
     """Completion by the columns of the source that the command line names, a table or a folder with metadata; of images
     whose names hold the targets by the groups of the pattern."""
-    pattern, source = ctx.params.get("target_pattern"), ctx.params.get("source")
+    pattern = ctx.params.get("target_pattern")
     try:
-        names = list(re.compile(pattern).groupindex) if pattern else columns_of(str(source or ""))
+        names = list(re.compile(pattern).groupindex) if pattern else columns_of(_named(ctx))
     except (re.error, TypeError):
         names = []
     return [name for name in names if name.startswith(incomplete)]
