@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from rich.console import Console
 
 import foveal
 from foveal.answers import LabelPrediction, LabelsPrediction, ValuePrediction
 from foveal.answers.boxes import Box, BoxesPrediction
+from foveal.api import describe
 from foveal.api.explaining import Explanation
 from foveal.chosen import Chosen
-from foveal.cli import show, show_answers
+from foveal.cli import main, show, show_answers
+from foveal.cli.terminal import Stream
 from foveal.data import summary
 from foveal.examples import Examples
 from foveal.explain import attribution
@@ -176,11 +177,20 @@ def test_no_interval_is_parted_by_the_end_of_a_line(terminal: Callable[[int], To
     assert not [line for line in told().splitlines() if line.count("[0") != line.count("]") - line.count("[red]")]
 
 
-def test_ctrl_c_says_what_is_left_and_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(typer.Exit) as end, show.stopped_with("No bundle was written."):
-        raise KeyboardInterrupt
-    assert end.value.exit_code == 130
-    assert capsys.readouterr().err == "Stopped. No bundle was written.\n"
+def test_nothing_is_cut_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    net = "timm/efficientnet_lite0"
+    with pytest.raises(SystemExit):
+        main(["describe", net, "--input", "224x224x3"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("  ")[0] == "layer"
+    assert any(line.startswith(f"{net}  ") and line.rstrip()[-1].isdigit() for line in lines)
+    assert not [line for line in lines if "…" in line]
+    terminal = Stream(force_terminal=True, file=io.StringIO(), highlight=False)
+    assert terminal.width == 30, "a terminal has a width"
+    monkeypatch.setattr(show, "out", terminal)
+    show.description(describe(net, size=(224, 224, 3)))
+    assert "…" not in terminal.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_signs_of_life_in_a_pipe_are_few(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleDimensions
 
-__all__ = ["UNLIMITED", "Murmur", "err", "json_object", "out", "printable"]
+__all__ = ["UNLIMITED", "Murmur", "Stream", "err", "json_object", "out", "printable"]
 
 QUIET = 20.0  # seconds
 UNLIMITED = 10_000  # characters in a line
