@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["comparison", "go_on_with_curve", "learning_curve", "repeats", "train_on_random_split", "train_series"]
 
 IMAGES_SHOWN = 10  # each way
-TRUTH_SHOWN = 30  # characters
+TRUTH_SHOWN = 30  # characters, in a terminal
 SEEDS_SHOWN = 6  # columns
 LABELS_SHOWN = 20
 METHODS = {
@@ -148,7 +148,8 @@ def _changed(found: "Comparison") -> None:
             continue
         table = Table(title, "truth", "first", "second", box=None, header_style="bold", pad_edge=False)
         for image in images[:IMAGES_SHOWN]:
-            truth = image.truth if len(image.truth) <= TRUTH_SHOWN else f"{image.truth[: TRUTH_SHOWN - 1]}…"
+            long = len(image.truth) > TRUTH_SHOWN and out.is_terminal
+            truth = f"{image.truth[: TRUTH_SHOWN - 1]}…" if long else image.truth
             table.add_row(*(escape(show.printable(text)) for text in (image.file, truth, image.first, image.second)))
         out.print(table)
         if len(images) > IMAGES_SHOWN:
