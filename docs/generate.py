@@ -234,8 +234,8 @@ def _command_line() -> str:
         "# Command line\n",
         "Every command takes `--help`. Results go to stdout, everything else to stderr, so that `--json` can be piped.",
         "In a pipe or a file no line is broken and no name cut.",
-        "Exit status: 0 done, 1 it failed, 2 wrong use, 130 interrupted. Ctrl-C ends every command with a line on stderr "
-        "that says what is kept and how to go on; `evaluate` and `compare` say whether the look was counted.\n",
+        "Exit status: 0 done, 1 it failed, 2 wrong use, 130 interrupted. Ctrl-C ends every command with a line on\n"
+        "stderr that says what is kept and how to go on; `evaluate` and `compare` say whether the look was counted.\n",
         WRITTEN + "\n",
     ]
     for command in app.registered_commands:

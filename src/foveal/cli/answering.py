@@ -23,7 +23,7 @@ PREDICT = examples(
 BOXES = "Boxes"
 DRAW_HELP = "Draw the boxes into copies of the images, in this folder."
 WRITE_HELP = (
-    "Write the answers into a table, NAME.csv, with the columns file, those of the answer, abstained, reason and error; "
+    "Write the answers into a table, NAME.csv, with the columns file, the answer's own, abstained, reason and error; "
     "or boxes as annotations, into this folder or one file, NAME.json or NAME.jsonl."
 )
 FORMS = ("csv", "coco", "yolo", "voc", "json")
