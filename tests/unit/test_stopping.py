@@ -91,6 +91,12 @@ def test_little_is_loaded_before_an_interrupt_is_heard() -> None:
         ("foveal.api.look", ["look", "digits"], f"Nothing was written, and the images are as they were. {ANEW}"),
         ("foveal.api.resuming", ["resume", "run"], "It is as it was. The same command goes on with it."),
         ("foveal.api.evaluate", ["evaluate", "run"], f"No look at the test images was counted. {ANEW}"),
+        (
+            "foveal.cli.several.train_on_random_split",
+            ["evaluate", "run", "--random-split"],
+            "No look at the test images was counted. What was trained on a random split is kept; the same command goes "
+            "on.",
+        ),
         ("foveal.api.compare", ["compare", "run", "run"], f"No look at the test images was counted. {ANEW}"),
         ("foveal.api.explain", ["explain", "run", "a.jpg"], f"No page was written. {ANEW}"),
         ("foveal.api.explain_network", ["explain", "run"], f"No page was written. {ANEW}"),

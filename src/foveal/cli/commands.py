@@ -268,7 +268,8 @@ def evaluate(
     """Measure a run on its test images, counting the look, and write its report."""
     wish = {"at": at or (), "coverage": coverage, "risk": risk, "cost": cost or ()}
     settled = settled_of(run)
-    with stopped_with(measured(run)):
+    go_on = "What was trained on a random split is kept; the same command goes on." if random_split else ANEW
+    with stopped_with(measured(run, anew=go_on)):
         from foveal.api import evaluate
         from foveal.cli import show
         from foveal.cli.several import train_on_random_split

@@ -58,11 +58,12 @@ def begun(folder: Path | None) -> str:
     return f"Nothing was trained. {ANEW}"
 
 
-def measured(run: Path, *, trained: bool = False) -> Callable[[], str]:
+def measured(run: Path, *, trained: bool = False, anew: str = ANEW) -> Callable[[], str]:
     """What is left of a measurement that begins now: whether the look was counted, and where its numbers are.
 
     Args:
         trained: it is the end of a training, and not an evaluation that was asked for.
+        anew: what the same command does where no look was counted.
     """
     looks, report, settled = (run / name for name in ("looks.jsonl", "report/report.json", "settled.json"))
     before = _stamp(looks), _stamp(report), _stamp(settled)
@@ -73,7 +74,7 @@ def measured(run: Path, *, trained: bool = False) -> Callable[[], str]:
         if _stamp(settled) != before[2]:
             done += "The run answers from now on as it was asked to. "
         if _stamp(looks) == before[0]:
-            go_on = f"Go on with: {command('foveal', 'resume', run)}" if trained else ANEW
+            go_on = f"Go on with: {command('foveal', 'resume', run)}" if trained else anew
             return f"{done}No look at the test images was counted. {go_on}"
         done += "The look at the test images was counted; "
         if _stamp(report) == before[1]:
