@@ -109,8 +109,9 @@ def look(
     if fix:
         rows, before = write_proposal(dataset, fix)
         told = counted(rows, "proposal") + (f" and {counted(before, 'decision')} of {decisions}" if before else "")
-        how = f"edit it, then give it to {command('--decisions', fix)}" if rows else "there is nothing to decide"
-        show.wrote(fix, f"{told}; {how}{' anew' if before and not rows else ''}")
+        nothing = f"there is nothing {'more ' if before else ''}to decide"
+        how = f"edit it, then give it to {command('--decisions', fix)}" if rows else nothing
+        show.wrote(fix, f"{told}; {how}")
         if judged and judged.findings:
             show.err.print(
                 f"none is about a suspect: a row of {fix} decides about a whole image", soft_wrap=True, markup=False
