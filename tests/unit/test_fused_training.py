@@ -74,11 +74,10 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
         next(events)
     events.close()
     assert foveal.resume(tmp_path / "part").weights.read_bytes() == run.weights.read_bytes()
-    report = foveal.Report.read(run.report / "report.json")
-    assert report.scores["accuracy"].value == 1.0
     plain = foveal.train(photos, out=tmp_path / "plain", **{**changes, "kernels": "torch"})
+    theirs = load_file(run.weights)
     for name, weights in load_file(plain.weights).items():
-        away = float((weights - load_file(run.weights)[name]).norm() / weights.norm().clamp(min=1e-3))
+        away = float((weights - theirs[name]).double().norm() / weights.double().norm().clamp(min=1e-3))
         assert away < 0.2, f"{name}: {away}"
 
 
