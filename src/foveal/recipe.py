@@ -166,6 +166,11 @@ class Recipe(BaseModel):
         default="auto",
         description="of convolutions and products in training; auto: bf16 where the device is made for it",
     )
+    kernels: Literal["auto", "torch", "fused"] = Field(
+        default="auto",
+        description="what pools, normalises and rectifies in training: torch, one after the other, or on a CPU in bf16 "
+        "compiled parts that do all at once; auto: these where training is long enough to load them",
+    )
     validate_every: int = Field(
         default=1, ge=1, description="epochs from one validation and checkpoint to the next; the last one has its own"
     )

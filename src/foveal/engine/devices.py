@@ -10,8 +10,20 @@ import torch
 from foveal.data.memory import keep_freed_memory
 from foveal.engine.team import join, local_rank
 from foveal.errors import RecipeError
+from foveal.nets import fused
 
-__all__ = ["Device", "choose_device", "environment", "onto", "resolve_precision"]
+__all__ = [
+    "LONG",
+    "LONG_MINUTES",
+    "Device",
+    "choose_device",
+    "environment",
+    "onto",
+    "resolve_kernels",
+    "resolve_precision",
+]
+
+LONG, LONG_MINUTES = 1e8, 1.0  # pixels seen, or minutes given, from which on it pays to load compiled kernels
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,28 @@ def resolve_precision(precision: str, device: Device) -> str:
     return "fp32"
 
 
+def resolve_kernels(kernels: str, precision: str, device: Device, pays: bool) -> str:
+    """`fused` or `torch`.
+
+    Args:
+        precision: resolved.
+        pays: whether training is long enough, where `auto` is asked for.
+
+    Raises:
+        RecipeError: they are asked for, and numba is not there.
+    """
+    if device.torch.type != "cpu" or precision != "bf16" or kernels == "torch":
+        return "torch"
+    if not pays and kernels == "auto":
+        return "torch"
+    if not fused.works() and kernels == "fused":
+        raise RecipeError(
+            "kernels=fused needs numba with its OpenMP threads, on Linux, and they cannot be loaded here.",
+            remedy="Install it: pip install numba. Or leave the work to torch: --set kernels=torch",
+        )
+    return "fused" if fused.works() else "torch"
+
+
 def environment(device: Device) -> dict[str, Any]:
     """What a bit-identical repetition needs to be equal, and what a reader of the report wants to know."""
     packages = ("foveal", "torch", "numpy", "pillow")
@@ -90,4 +124,5 @@ def environment(device: Device) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{package: version(package) for package in packages},
+        "numba": version("numba") if fused.there() else None,
     }

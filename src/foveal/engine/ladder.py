@@ -22,6 +22,7 @@ __all__ = [
     "LADDER",
     "Rung",
     "activations",
+    "batch_for",
     "contract_for",
     "fewest_for",
     "most_epochs",
@@ -141,8 +142,7 @@ def sized(recipe: Recipe, images: int, epochs: float, least: int = 128) -> Recip
         least: images in a batch, where there are enough.
     """
     side = min(recipe.input.height, recipe.input.width)
-    most = max(16, images // 8)
-    batch = int(min(np.clip(2 ** round(math.log2(max(1.0, images * epochs / STEPS))), least, 512), most))
+    batch = batch_for(images, images * epochs, least)
     steps = max(1.0, images * epochs / batch)
     return recipe.changed(
         epochs=round(epochs, 3),
@@ -152,6 +152,11 @@ def sized(recipe: Recipe, images: int, epochs: float, least: int = 128) -> Recip
         translate=0 if epochs < 1 or side <= 4 else max(1, side // 16),
         cutout=3 * side // 8 if epochs >= COVERED else 0,
     )
+
+
+def batch_for(images: int, seen: float, least: int) -> int:
+    """Images in a batch where so many are seen, repetitions counted."""
+    return int(min(np.clip(2 ** round(math.log2(max(1.0, seen / STEPS))), least, 512), max(16, images // 8)))
 
 
 def rung_for(budget: float, contract: InputContract, images: int) -> Rung:

@@ -10,7 +10,7 @@ import torch
 
 from foveal.data.cache import pixels
 from foveal.data.machine import digest
-from foveal.engine.devices import Device, resolve_precision
+from foveal.engine.devices import LONG_MINUTES, Device, resolve_kernels, resolve_precision
 from foveal.engine.infer import infer
 from foveal.engine.ladder import contract_for
 from foveal.engine.pace import Pace
@@ -72,6 +72,8 @@ def kept_by_training(
     """
     began = time.monotonic()
     kept, net = [np.zeros(0)] * len(dataset), ""
+    precision = resolve_precision("auto", device)
+    kernels = resolve_kernels("auto", precision, device, minutes / FOLDS >= LONG_MINUTES)
 
     def planner_of(learned: np.ndarray, fold: int, contract: InputContract) -> Planner:
         start = time.monotonic()
@@ -86,7 +88,7 @@ def kept_by_training(
             minutes=round((minutes - (start - began) / 60) / (FOLDS - fold), 3),
             clock=_since(start),
             device=device,
-            changes={"task": task.name, "precision": resolve_precision("auto", device), "seed": seed},
+            changes={"task": task.name, "precision": precision, "kernels": kernels, "seed": seed},
             own=own and own.model_copy(update={"input": contract}),
         )
 

@@ -15,7 +15,9 @@ from foveal.data.batches import steps_in_epoch
 from foveal.engine.devices import Device
 from foveal.engine.ladder import (
     LADDER,
+    Rung,
     activations,
+    batch_for,
     fewest_for,
     most_epochs,
     net_for,
@@ -188,22 +190,27 @@ class Planner:
         """The net that this machine can feed in the minutes, and its speed."""
         name = f"{self.minutes:g} minutes"
         first = rung_for(60 * self.minutes * NOMINAL, self.contract, self.images)
-        recipe, speed = self._measured(recipe_on(first, self.dataset, self.contract, name))
+        recipe, speed = self._measured(self._outline(first, name))
         budget = self._left(recipe, speed) / speed.learn * training_flops(recipe.net, self.contract, recipe.growth)
         rung = rung_for(budget, self.contract, self.images)
         if rung != first:
-            recipe, speed = self._measured(recipe_on(rung, self.dataset, self.contract, name))
+            recipe, speed = self._measured(self._outline(rung, name))
         # Wide layers can be so much faster, FLOP for FLOP, that a larger net fits too: measured where it may.
         for larger in LADDER[LADDER.index(rung) + 1 :]:
             wanted = fewest_for(larger, self.images)
             seen = budget / training_flops(net_for(larger, self.contract), self.contract, recipe.growth)
             if seen < NEAR * wanted:
                 break
-            wider, its = self._measured(recipe_on(larger, self.dataset, self.contract, name))
+            wider, its = self._measured(self._outline(larger, name))
             if self._left(wider, its) / its.learn < wanted:
                 break
             recipe, speed = wider, its
         return recipe, speed
+
+    def _outline(self, rung: Rung, name: str) -> Recipe:
+        """The recipe of a net, with the batches, to measure it with, of as few images as it needs to see."""
+        recipe = recipe_on(rung, self.dataset, self.contract, name)
+        return recipe.changed(batch_size=batch_for(self.images, rung.least, rung.batch))
 
     def _measured(self, recipe: Recipe) -> tuple[Recipe, Speed]:
         recipe = self._settled(recipe)

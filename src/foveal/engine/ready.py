@@ -9,7 +9,7 @@ import torch
 
 from foveal.data import divide
 from foveal.data.cache import pixels
-from foveal.engine.devices import Device, resolve_precision
+from foveal.engine.devices import LONG, LONG_MINUTES, Device, resolve_kernels, resolve_precision
 from foveal.engine.ladder import LADDER, contract_for, recipe_on
 from foveal.engine.pace import Pace
 from foveal.engine.plan import Plan, Planner
@@ -43,10 +43,18 @@ class Ready:
 
 
 def ready(dataset: Dataset, task: Task, recipe: Recipe, device: Device, progress: Progress | None = None) -> Ready:
-    """With a recipe that says everything but, perhaps, the precision."""
-    recipe = recipe.changed(precision=resolve_precision(recipe.precision, device))
+    """With a recipe that says everything but, perhaps, the precision and the kernels."""
     dataset = divide(dataset, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
+    seen = recipe.epochs * len(dataset.rows("train")) * recipe.input.height * recipe.input.width
+    recipe = _resolved(recipe, device, seen >= LONG)
     return Ready(recipe, dataset, pixels(dataset, task.reader, recipe.input, progress=progress))
+
+
+def _resolved(recipe: Recipe, device: Device, long: bool) -> Recipe:
+    """With the precision and the kernels that `auto` means here; `long`: whether to learn takes long."""
+    precision = resolve_precision(recipe.precision, device)
+    kernels = resolve_kernels(recipe.kernels, precision, device, long)
+    return recipe.changed(precision=precision, kernels=kernels)
 
 
 def ready_in(
@@ -80,6 +88,7 @@ def ready_in(
         )
 
     def prepared(outline: Recipe, shrunk: bool = False) -> tuple[Ready, Planner]:
+        outline = _resolved(outline, device, minutes >= LONG_MINUTES)
         at = ready(dataset, task, outline, device, progress)
         planner = Planner(
             dataset=dataset,
@@ -90,7 +99,7 @@ def ready_in(
             minutes=minutes,
             clock=clock,
             device=device,
-            changes={**changes, "precision": at.recipe.precision},
+            changes={**changes, "precision": at.recipe.precision, "kernels": at.recipe.kernels},
             own=outline if own else None,
             module=module,
             shrunk=shrunk,

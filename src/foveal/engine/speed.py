@@ -17,7 +17,7 @@ from foveal.task import Task
 
 __all__ = ["Speed", "measure_speed"]
 
-PROBE = 256  # images in a batch at most: a larger one takes longer to measure and tells the same
+PROBE = 512  # images in a batch at most: a larger one takes longer to measure and tells the same
 
 
 @dataclass(frozen=True)

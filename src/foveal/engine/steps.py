@@ -23,6 +23,7 @@ from foveal.engine.team import ALONE, Team
 from foveal.engine.whole_batch import WholeBatch, whole_batch
 from foveal.errors import NonFiniteLoss
 from foveal.events import Step
+from foveal.nets import fused
 from foveal.nets.layers import Network
 from foveal.recipe import InputContract, Recipe
 from foveal.task import Answer, Task
@@ -84,6 +85,7 @@ class Steps:
     there: torch.Tensor | None = field(default=None, init=False)  # the images, where a GPU holds them
 
     def __post_init__(self) -> None:
+        self.network.fuse(self.recipe.kernels == "fused" and fused.works())
         if not self.answer.placed:
             self.there = resident(self.data.pixels, self.device.torch)
         if self._same_every_step():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foveal.nets import fused
+
 __all__ = ["Convolution"]
 
 LARGEST = 9  # pixels of a side
@@ -20,11 +22,16 @@ WIDE = 128 * 128  # channels in times channels out, from which on that pays abov
 
 
 class Convolution(nn.Conv2d):
-    """nn.Conv2d; where it pays, the gradient of its weights is found from several images laid beside each other."""
+    """nn.Conv2d; where it pays, the gradient of its weights is found from several images laid beside each other.
+
+    Where `fused`, they are laid there by the compiled parts of `foveal.nets.fused`.
+    """
+
+    fused = False
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 (torch's name)
         if self._pays(input):
-            return _SmallMaps.apply(input, weight, bias)  # pyright: ignore[reportReturnType]
+            return _SmallMaps.apply(input, weight, bias, self.fused)  # pyright: ignore[reportReturnType]
         return super()._conv_forward(input, weight, bias)
 
     def _pays(self, x: Tensor) -> bool:
@@ -45,8 +52,9 @@ class _SmallMaps(torch.autograd.Function):
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.bfloat16)
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, compiled: bool) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.compiled = compiled
         return F.conv2d(x, weight, bias, padding=1)
 
     @staticmethod
@@ -60,10 +68,11 @@ class _SmallMaps(torch.autograd.Function):
             grad_x = _gradients(gradient, x, weight, (True, False, False))[0]
         if wanted[1]:
             side = 4 if max(x.shape[2:]) <= SMALL else 2
-            grad_weight = _gradients(_beside(gradient, side), _beside(x, side), weight, (False, True, False))[1]
+            lay = fused.beside if ctx.compiled and len(x) % side**2 == 0 else _beside
+            grad_weight = _gradients(lay(gradient, side), lay(x, side), weight, (False, True, False))[1]
         if wanted[2]:
             grad_bias = gradient.sum((0, 2, 3))
-        return grad_x, grad_weight, grad_bias
+        return grad_x, grad_weight, grad_bias, None
 
 
 def _gradients(gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, ...]) -> tuple[Tensor, ...]:

@@ -111,6 +111,12 @@ class Network(nn.Module):
         inside = set(self.backbone.modules()) if self.backbone else set()
         return [module for module in self.modules() if module not in inside]
 
+    def fuse(self, fused: bool) -> None:
+        """Whether training uses the compiled parts of `foveal.nets.fused`, where they fit."""
+        for module in self.own_modules():
+            if isinstance(module, Chain | Convolution):
+                module.fused = fused
+
     @torch.no_grad()
     def fit(self, pixels: Tensor) -> None:
         """Give the layers that are found from training images, not trained, their weights.

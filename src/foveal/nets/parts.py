@@ -1,16 +1,16 @@
 """The modules that torch does not bring, and the ways they are put together. Shapes: B, C, H, W."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foveal.errors import NetError
+from foveal.nets import fused
 from foveal.nets.specs import Activation
 from foveal.nets.windows import Pair, Window
 from foveal.recipe import InputContract
@@ -65,35 +65,56 @@ class Chain(nn.Sequential):
     In training, bias and ReLU of a convolution that max pooling follows are done after it: the largest of some numbers,
     with a bias added and cut off at zero, is the largest of those treated so, and so is its gradient; but a quarter of
     the numbers remain. In evaluation every module gives what its layer gives.
+
+    Where `fused`, max pooling by two, batch norm, bias and ReLU that follow each other are one, on a CPU in bfloat16.
     """
+
+    fused = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
         if not self.training:
             return super().forward(input)
-        x, skip = input, False
-        for module, following in pairwise([*self, nn.Identity()]):
-            if skip:
-                skip = False
-            elif isinstance(following, nn.MaxPool2d) and _rectified(module):
-                x, skip = _pooled_first(module, following, x), True
-            else:
-                x = module(x)
+        x, modules = input, [*self]
+        while modules:
+            x, taken = self._some(x, modules)
+            modules = modules[taken:]
         return x
 
+    def _some(self, x: Tensor, modules: Sequence[nn.Module]) -> tuple[Tensor, int]:
+        """The first of the modules, or more at once, and how many."""
+        first, second = (*modules, nn.Identity())[:2]
+        if isinstance(second, nn.MaxPool2d) and _is(first, nn.Conv2d):
+            return self._pooled_first(first, second, x), 2
+        if self.fused and fused.can_fuse(x):
+            if _is_norm(first):
+                return fused.rectified(x, first[0]), 1
+            if fused.pools_by_two(first) and _is_norm(second):
+                return fused.rectified(x, second[0], pool=True), 2
+        if self.fused and _is(first, Whitening):
+            x = first[0](x)
+            return (fused.rectify(x) if fused.can_rectify(x) else first[1](x)), 1
+        return first(x), 1
 
-def _rectified(module: nn.Module) -> bool:
-    """Whether it is a convolution with ReLU, as `activated` makes them."""
-    last = list(module.children())[-2:]
-    return len(last) == 2 and isinstance(last[0], nn.Conv2d) and isinstance(last[1], nn.ReLU)
+    def _pooled_first(self, module: nn.Sequential, pool: nn.MaxPool2d, x: Tensor) -> Tensor:
+        *before, convolution, activation = module.children()
+        for part in before:
+            x = part(x)
+        assert isinstance(convolution, nn.Conv2d)
+        x, bias = convolution._conv_forward(x, convolution.weight, None), convolution.bias
+        if self.fused and fused.pools_by_two(pool) and fused.can_fuse(x):
+            return fused.rectified(x, None, bias, pool=True)
+        x = pool(x)
+        return activation(x if bias is None else x + bias[:, None, None])
 
 
-def _pooled_first(module: nn.Module, pool: nn.MaxPool2d, x: Tensor) -> Tensor:
-    *before, convolution, activation = module.children()
-    for part in before:
-        x = part(x)
-    assert isinstance(convolution, nn.Conv2d)
-    x = pool(convolution._conv_forward(x, convolution.weight, None))
-    return activation(x if convolution.bias is None else x + convolution.bias[:, None, None])
+def _is(module: nn.Module, kind: type[nn.Module]) -> TypeGuard[nn.Sequential]:
+    """Whether it ends with such a layer and ReLU, as `activated` makes them."""
+    last = list(module.children())[-2:] if isinstance(module, nn.Sequential) else []
+    return len(last) == 2 and isinstance(last[0], kind) and isinstance(last[1], nn.ReLU)
+
+
+def _is_norm(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    return _is(module, nn.BatchNorm2d) and fused.fits(module[0])
 
 
 class ResidualBlock(nn.Module):
