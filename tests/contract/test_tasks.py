@@ -414,8 +414,8 @@ def test_a_wish_is_settled_and_applied_or_refused_with_a_reason(task: str, wish:
     settled = record.answer.settle(outputs, targets, labels, wish)
     assert json.loads(json.dumps(settled)) == settled
     assert ("at" in settled) == bool(wish.at)
-    assert record.answer.decode(outputs[0], None, labels, settled).abstained in (True, False)
-    assert record.answer.decode(outputs[0], None, labels).abstained is None
+    assert record.answer.decode(outputs[:1], [None], labels, settled)[0].abstained in (True, False)
+    assert record.answer.decode(outputs[:1], [None], labels)[0].abstained is None
     many = examples(list(map(str, range(len(targets)))), np.zeros((len(targets), 4, 4, 1), np.uint8), targets)
     measured = record.measure(outputs, many, many, labels, 0, settled)
     assert [point.label for point in measured.operating] == [aim.label for aim in wish.at]
@@ -551,7 +551,7 @@ def test_decode_is_json_ready(task: str) -> None:
     targets = record.targets(cells * 3, labels)
     settled = record.answer.settle(np.stack([outputs] * 9), targets, labels)
     for chosen in ({}, settled):
-        prediction = record.answer.decode(outputs, None, labels, chosen)
+        (prediction,) = record.answer.decode(outputs[None], [None], labels, chosen)
         told = prediction.as_dict()
         assert json.loads(json.dumps(told)) == told
         assert len(str(prediction).splitlines()) == 1
