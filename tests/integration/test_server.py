@@ -1,7 +1,6 @@
 """The server's routes, in this process: answers, errors, limits, reloads, hostile input."""
 
 import base64
-import io
 import json
 import shutil
 import struct
@@ -18,6 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import foveal
+from crafted import chunk, png, saved, tiff
 from foveal.bundle import Outputs
 from foveal.server.service import Service
 from hostile import UNREADABLE, make_hostile_folder
@@ -337,29 +337,12 @@ def test_a_reload_fails_no_request_and_a_refused_one_changes_nothing(tmp_path: P
         assert client.post("/v1/predict", files={"image": LIGHT}).json()["version"] == 12 * "e"
 
 
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, data: bytes, *more: bytes) -> bytes:
-    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
-
-
 def many_frames(count: int) -> bytes:
-    file = io.BytesIO()
     frames = [Image.new("L", (1, 1), k % 256) for k in range(2)]
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-    data = file.getvalue()
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     frame = data.index(b"\x21\xf9", 20)
     one = data[frame:-1]
     return data[:-1] + one * count + b";"
-
-
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def many_scans(count: int) -> bytes:
@@ -370,9 +353,8 @@ def many_scans(count: int) -> bytes:
 
 def tiff_of(jpeg: bytes) -> bytes:
     """One strip of JPEG, 5480 pixels each way, gray."""
-    tags = {256: 5480, 257: 5480, 258: 8, 259: 7, 262: 1, 273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: 5480, 279: len(jpeg)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + jpeg
+    values = {256: 5480, 257: 5480, 258: 8, 259: 7, 262: 1, 273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: 5480, 279: len(jpeg)}
+    return tiff({tag: (1, value) for tag, value in values.items()}) + jpeg
 
 
 WHY = {
@@ -390,14 +372,14 @@ WHY = {
     "bmp of 2 gigapixels": "too large",
 }
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "png of 10 gigapixels": lambda: png(100_000, 100_000, zlib.compress(bytes(1000))),
-    "png of 30 megapixels in 90 kB": lambda: png(5480, 5480, zlib.compress(bytes(5480 * 16441), 9)),
-    "png with a text bomb": lambda: png(
-        4, 4, zlib.compress(bytes(52)), *[png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22)))] * 30
+    "png of 10 gigapixels": lambda: png(
+        width=100_000, height=100_000, pixels=chunk(b"IDAT", zlib.compress(bytes(1000)))
     ),
-    "png with a profile bomb": lambda: png(
-        4, 4, zlib.compress(bytes(52)), png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 26)))
+    "png of 30 megapixels in 90 kB": lambda: png(
+        width=5480, height=5480, pixels=chunk(b"IDAT", zlib.compress(bytes(5480 * 16441), 9))
     ),
+    "png with a text bomb": lambda: png(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22)))] * 30),
+    "png with a profile bomb": lambda: png(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 26)))),
     "png that is cut": lambda: saved(Image.new("RGB", (300, 300)), "PNG")[:200],
     "gif of 4 gigapixels": lambda: b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";",
     "gif of 20,000 frames": lambda: many_frames(20_000),

@@ -2,10 +2,8 @@
 
 import io
 import json
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from crafted import chunk, saved
 from foveal.answers.boxes import Boxes, parsed_cell
 from foveal.data import look, open_source
 from foveal.data.sources.interpret import interpret
@@ -967,11 +966,8 @@ def test_the_size_in_a_header_is_that_of_the_decoded_image(kind: str, orientatio
 def test_an_orientation_behind_the_pixels_of_a_png() -> None:
     exif = Image.Exif()
     exif[0x0112] = SIDEWAYS
-    chunk = b"eXIf" + exif.tobytes()[6:]
-    plain = io.BytesIO()
-    Image.new("RGB", (60, 40)).save(plain, "PNG")
-    data = plain.getvalue()
-    whole = data[:-12] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[-12:]
+    data = saved(Image.new("RGB", (60, 40)), "PNG")
+    whole = data[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + data[-12:]
     assert size_of(whole) == (40, 60)
     with pytest.raises(UnreadableImage, match="not an image"):
         size_of(b"hello")
