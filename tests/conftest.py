@@ -26,6 +26,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             os.environ[name] = value
 
 
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache in which nothing is yet, where the tests' common one might know the images."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("FOVEAL_CACHE", str(path))
+    return path
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with the real images, or a skip that says so."""

@@ -25,13 +25,9 @@ from foveal.errors import FovealError, MissingExtra, OfflineError, RecipeError, 
 from foveal.tasks import named_task
 from foveal.types import SPLITS, Entry, Finding, Reading, Source
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 TABLES = Path(__file__).parents[1] / "fixtures" / "tables"
 LABEL, VALUE = named_task("classification"), named_task("regression")
-
-
-@pytest.fixture(autouse=True)
-def own_cache_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
 
 
 def png(number: int) -> bytes:
