@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.register_assert_rewrite("paged", "serving")  # what they assert is told as in a test
+
 FolderMaker = Callable[..., Path]
 
 
