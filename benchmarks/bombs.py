@@ -3,7 +3,6 @@
 python benchmarks/bombs.py FOLDER
 """
 
-import io
 import struct
 import sys
 import warnings
@@ -14,6 +13,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from crafted import bmp, chunk, directory, gif, jpeg, page, pages, png, saved, segment, tiff
 
 BYTES = 15 << 20
 SIDE = 5480  # 30 megapixels
@@ -28,70 +30,15 @@ def main() -> None:
         (folder / name).write_bytes(make())
 
 
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(*before: bytes, side: int = 4, bits: int = 8, color: int = 2, pixels: bytes = b"", after: bytes = b"") -> bytes:
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, bits, color, 0, 0, 0))
-    body = pixels or chunk(b"IDAT", zlib.compress(bytes(52)))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(before) + body + after + chunk(b"IEND", b"")
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
-
-
-def jpeg(more: bytes, at: int = 2) -> bytes:
-    data = saved(Image.new("RGB", (32, 32)), "JPEG")
-    return data[:at] + more + data[at:]
-
-
-def directory(tags: dict[int, tuple[int, int]], after: int = 0) -> bytes:
-    entries = b"".join(struct.pack("<HHII", tag, 4, count, value) for tag, (count, value) in sorted(tags.items()))
-    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", after)
-
-
-def page(height: int = 1) -> dict[int, tuple[int, int]]:
-    values = {256: 1, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
-    return {tag: (1, value) for tag, value in values.items()}
-
-
-HEAD = b"II*\0\x08\0\0\0"
-
-
 def claims(size: int, count: int) -> bytes:
     """Tags that all claim the whole block."""
-    start = HEAD + directory({0x9000 + k: (size // 4 - 8, 8) for k in range(count)})
+    start = tiff({0x9000 + k: (size // 4 - 8, 8) for k in range(count)})
     return start + bytes(size - len(start))
 
 
-def tiff_of_pages() -> bytes:
-    size = len(directory(page()))
-    count = BYTES // size
-    return HEAD + b"".join(directory(page(), 8 + size * (k + 1) if k < count - 1 else 0) for k in range(count))
-
-
 def tiff_of_strips(count: int = 1_800_000) -> bytes:
-    start = HEAD + directory({**page(count), 273: (count, 200), 279: (count, 200 + 4 * count)})
+    start = tiff({**page(count), 273: (count, 200), 279: (count, 200 + 4 * count)})
     return start.ljust(200, b"\0") + struct.pack("<I", 8) * count + struct.pack("<I", 1) * count
-
-
-def gif(before: bytes = b"", after: bytes = b"") -> bytes:
-    data = saved(Image.new("L", (4, 4)), "GIF")
-    place = data.index(b",", 13)
-    return data[:place] + before + data[place:-1] + after + b";"
-
-
-def bmp(side: int, runs: bytes) -> bytes:
-    head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(runs), 0, 0, 256, 0)
-    return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(runs), 0, 0, 54 + 1024) + head + bytes(1024) + runs
 
 
 def blank(mode: str, form: str, **options: Any) -> Callable[[], bytes]:
@@ -107,11 +54,15 @@ FRAME = b",\0\0\0\0\1\0\1\0\0\x08\2aa\1a\0"
 BOMBS: dict[str, Callable[[], bytes]] = {
     "png, chunks before": lambda: png(chunk(b"teSt", b"") * (BYTES // 12)),
     "png, chunks after": lambda: png(after=chunk(b"teSt", b"") * (BYTES // 12)),
-    "png, pixels byte by byte": lambda: png(side=SIDE, pixels=chunk(b"IDAT", b"\x78") * (BYTES // 13)),
+    "png, pixels byte by byte": lambda: png(width=SIDE, height=SIDE, pixels=chunk(b"IDAT", b"\x78") * (BYTES // 13)),
     "png, profiles": lambda: png(PROFILE * (BYTES // len(PROFILE))),
     "png, exif": lambda: png(chunk(b"eXIf", claims(BYTES, 300))),
     "png, 16 bits": lambda: png(
-        side=SIDE, bits=16, color=6, pixels=chunk(b"IDAT", zlib.compress(bytes(SIDE * (1 + 8 * SIDE)), 9))
+        width=SIDE,
+        height=SIDE,
+        bits=16,
+        color=6,
+        pixels=chunk(b"IDAT", zlib.compress(bytes(SIDE * (1 + 8 * SIDE)), 9)),
     ),
     "jpeg, segments": lambda: jpeg(segment(0xFE, b"") * (BYTES // 4)),
     "jpeg, fill": lambda: jpeg(b"\xff" * BYTES, 20),
@@ -119,10 +70,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "jpeg, exif claims": lambda: jpeg(segment(0xE1, b"Exif\0\0" + claims(65_000, 5_000)), 20),
     "webp, exif": lambda: saved(Image.new("RGB", (4, 4)), "WEBP", exif=claims(BYTES, 300)),
     "avif, exif": lambda: saved(Image.new("RGB", (64, 64)), "AVIF", exif=claims(BYTES, 300)),
-    "tiff, claims": lambda: (
-        HEAD + directory({**page(), **{0x9000 + k: (BYTES // 8, 8) for k in range(500)}}) + bytes(BYTES)
-    ),
-    "tiff, pages": tiff_of_pages,
+    "tiff, claims": lambda: tiff({**page(), **{0x9000 + k: (BYTES // 8, 8) for k in range(500)}}) + bytes(BYTES),
+    "tiff, pages": lambda: pages(BYTES // len(directory(page()))),
     "tiff, strips": tiff_of_strips,
     "gif, comment": lambda: gif(b"\x21\xfe" + (b"\xff" + b"a" * 255) * (BYTES // 256) + b"\0"),
     "gif, comment in pieces": lambda: gif(b"\x21\xfe" + b"\1a" * (BYTES // 2) + b"\0"),

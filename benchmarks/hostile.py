@@ -16,7 +16,6 @@ import platform
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,8 +27,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from serving.process import HOST, Server, running
+
 BOUNDARY = "foveal-hostile"
 PATIENCE = 60.0  # seconds; what takes longer hangs
+PATH = "/v1/predict"
 WAYS = ("raw", "form", "predict")
 Row = dict[str, Any]
 
@@ -63,13 +65,13 @@ def served(bundle: Path, files: Sequence[Path]) -> Iterator[Row]:
     for way in ("raw", "form"):
         waiting = list(files)
         while waiting:
-            with serving(bundle) as (process, port):
-                while waiting and process.poll() is None:
+            with running("foveal serve", ["-m", "foveal", "serve", f"hostile={bundle}", "--port"], PATH) as server:
+                while waiting and server.process.poll() is None:
                     path = waiting.pop(0)
-                    yield {"way": way, "file": str(path), **measured(process.pid, sent, port, way, path)}
+                    yield {"way": way, "file": str(path), **measured(server.process.pid, sent, server, way, path)}
 
 
-def sent(port: int, way: str, path: Path) -> Row:
+def sent(server: Server, way: str, path: Path) -> Row:
     """How one file was answered."""
     data, kind = path.read_bytes(), "application/octet-stream"
     if way == "form":
@@ -80,9 +82,9 @@ def sent(port: int, way: str, path: Path) -> Row:
         )
         data = head + data + b"\r\n--%b--\r\n" % BOUNDARY.encode()
         kind = f"multipart/form-data; boundary={BOUNDARY}"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=PATIENCE)
     try:
-        connection.request("POST", "/v1/predict", data, {"Content-Type": kind})
+        connection.request("POST", server.path, data, {"Content-Type": kind})
         response = connection.getresponse()
         told = json.loads(response.read())
         if response.status == 200:
@@ -93,30 +95,6 @@ def sent(port: int, way: str, path: Path) -> Row:
         return {"status": 0, "reason": f"{type(error).__name__}: {error}"}
     finally:
         connection.close()
-
-
-@contextmanager
-def serving(bundle: Path) -> Iterator[tuple[subprocess.Popen, int]]:
-    """A server, once it listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "foveal", "serve", f"hostile={bundle}", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield process, port
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def predicted(bundle: Path, files: Sequence[Path]) -> Iterator[Row]:

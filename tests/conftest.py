@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.register_assert_rewrite("paged", "serving")  # what they assert is told as in a test
+
 FolderMaker = Callable[..., Path]
 
 
@@ -24,6 +26,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             del os.environ[name]
         else:
             os.environ[name] = value
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache in which nothing is yet, where the tests' common one might know the images."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("FOVEAL_CACHE", str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,15 @@ Two classes, `cats` and `dogs`, each with enough good images to train on, among 
 
 import io
 import os
-import struct
 import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from crafted import chunk, png, saved
 
 __all__ = ["EXIF_PAIRS", "UNREADABLE", "make_hostile_folder"]
 
@@ -73,21 +73,6 @@ def _photo(rng: np.random.Generator, level: int, height: int = 24, width: int = 
     return Image.fromarray(np.clip(rng.normal(level, 20, (height, width, 3)), 0, 255).astype(np.uint8))
 
 
-def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def _png(width: int, height: int, depth: int, color: int, packed_rows: bytes) -> bytes:
-    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + _chunk(b"IDAT", packed_rows) + _chunk(b"IEND", b"")
-
-
 def _depths_and_modes(folder: Path, rng: np.random.Generator) -> None:
     photo = _photo(rng, 60)
     deep = rng.integers(0, 65536, (24, 20), dtype=np.uint16)
@@ -95,7 +80,7 @@ def _depths_and_modes(folder: Path, rng: np.random.Generator) -> None:
     Image.fromarray(deep >> 4).save(folder / "gray12_in_16.png")
     Image.fromarray(deep).save(folder / "gray16.tiff")
     rows = b"".join(b"\0" + row.tobytes() for row in rng.integers(0, 65536, (24, 20, 3), dtype=np.uint16).astype(">u2"))
-    (folder / "color16.png").write_bytes(_png(20, 24, 16, 2, zlib.compress(rows)))
+    (folder / "color16.png").write_bytes(png(width=20, height=24, bits=16, pixels=chunk(b"IDAT", zlib.compress(rows))))
     Image.fromarray(rng.random((24, 20), dtype=np.float32)).save(folder / "float.tiff")
     photo.convert("CMYK").save(folder / "cmyk.jpg")
     photo.convert("CMYK").save(folder / "cmyk.tiff")
@@ -132,11 +117,11 @@ def _orientations(path: Path, rng: np.random.Generator) -> None:
         Image.fromarray(np.ascontiguousarray(store(upright))).save(path / f"cats/exif_{k}.png", exif=exif)
         camera = _photo(rng, 190, 16, 24)
         camera.save(path / f"dogs/exif_{k}.jpg", exif=exif)
-        turned = np.asarray(Image.open(io.BytesIO(_encoded(camera, "JPEG"))))
+        turned = np.asarray(Image.open(io.BytesIO(saved(camera, "JPEG"))))
         # Each way of storing is undone by itself, but for the two quarter turns, which undo each other.
         undo = stored[{6: 8, 8: 6}.get(k, k)]
         Image.fromarray(np.ascontiguousarray(undo(turned))).save(path / f"dogs/exif_{k}_upright.png")
-    data = _encoded(_photo(rng, 190), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(30))
+    data = saved(_photo(rng, 190), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(30))
     (path / "dogs/broken_exif.jpg").write_bytes(data)
 
 
@@ -163,16 +148,16 @@ def _names(folder: Path, rng: np.random.Generator) -> None:
     ]
     for name in [*names, "really_a_jpeg.png", "no_extension", "-rf.png", "%s %d {0}.png", "trailing space .png"]:
         kind = "JPEG" if name == "really_a_jpeg.png" else "PNG"
-        (folder / name).write_bytes(_encoded(_photo(rng, 190), kind))
+        (folder / name).write_bytes(saved(_photo(rng, 190), kind))
     if sys.platform != "linux":  # others refuse such a name
         return
     with open(os.fsencode(folder) + b"/latin1_\xe9.png", "wb") as file:  # noqa: PTH123 (a name that is no UTF-8)
-        file.write(_encoded(_photo(rng, 190), "PNG"))
+        file.write(saved(_photo(rng, 190), "PNG"))
 
 
 def _broken(folder: Path, rng: np.random.Generator) -> None:
-    png, jpeg, webp = (_encoded(_photo(rng, 60), kind) for kind in ("PNG", "JPEG", "WEBP"))
-    bad_crc = bytearray(png)
+    good, jpeg, webp = (saved(_photo(rng, 60), kind) for kind in ("PNG", "JPEG", "WEBP"))
+    bad_crc = bytearray(good)
     bad_crc[18] ^= 0xFF
     bits = zlib.compressobj(9)
     row = bytes(1 + 30_000 // 8)
@@ -180,20 +165,20 @@ def _broken(folder: Path, rng: np.random.Generator) -> None:
     files = {
         "zero.png": b"",
         "truncated.jpg": jpeg[: len(jpeg) // 2],
-        "truncated.png": png[: len(png) // 2],
+        "truncated.png": good[: len(good) // 2],
         "truncated.webp": webp[: len(webp) // 2],
         "text.png": b"this is no image\n",
         "page.jpg": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
         "bom.png": b"\xef\xbb\xbfname,label\n1.png,cat\n",
         "zeros.jpg": bytes(1000),
-        "bomb.png": _png(30_000, 30_000, 1, 0, bomb),
+        "bomb.png": png(width=30_000, height=30_000, bits=1, color=0, pixels=chunk(b"IDAT", bomb)),
         "bad_crc.png": bytes(bad_crc),
         "poster.psd": b"8BPS\0\1" + bytes(100),
         "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run\n",
         "pages.pdf": b"%PDF-1.7\n",
-        "head_only.png": png[:33],
-        "trailing_garbage.png": _encoded(_photo(rng, 60), "PNG") + b"<?php ?>" * 50,
-        "broken_profile.jpg": _encoded(_photo(rng, 60), "JPEG", icc_profile=b"no profile at all"),
+        "head_only.png": good[:33],
+        "trailing_garbage.png": saved(_photo(rng, 60), "PNG") + b"<?php ?>" * 50,
+        "broken_profile.jpg": saved(_photo(rng, 60), "JPEG", icc_profile=b"no profile at all"),
     }
     for name, data in files.items():
         (folder / name).write_bytes(data)

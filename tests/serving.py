@@ -1,5 +1,6 @@
 """Servers for tests: an application in this process, or a process of its own."""
 
+import base64
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from foveal.server.service import Service
 from foveal.server.settings import Limits, Settings
 from foveal.server.shelf import Shelf
 
-__all__ = ["BUNDLE", "Process", "client_of", "encoded", "service_of"]
+__all__ = ["BUNDLE", "DARK", "LIGHT", "Process", "client_of", "encoded", "problem_of", "service_of", "text"]
 
 BUNDLE = Path(__file__).parent / "fixtures" / "bundles" / "1"
 
@@ -32,6 +33,9 @@ def encoded(level: int = 200, form: str = "PNG", side: int = 12) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.full((side, side), level, np.uint8)).save(file, form)
     return file.getvalue()
+
+
+LIGHT, DARK = encoded(200), encoded(30)
 
 
 def service_of(places: Mapping[str, Path] | None = None, token: str = "", **limits: Any) -> Service:
@@ -45,6 +49,24 @@ def client_of(service: Service) -> Iterator[TestClient]:
     app = application(service)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
+
+
+def text(data: bytes) -> str:
+    """In base64."""
+    return base64.b64encode(data).decode()
+
+
+def problem_of(response: Any, status: int) -> dict[str, Any]:
+    """The problem, once it is seen to be one."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    told = response.json()
+    assert {"type", "title", "status", "detail", "request"} <= told.keys()
+    assert told["status"] == status
+    assert told["type"].startswith("urn:foveal:problem:")
+    assert told["detail"]
+    assert told["request"] == response.headers["x-request-id"]
+    return told
 
 
 class Process:

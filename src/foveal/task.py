@@ -220,25 +220,15 @@ class Answer(Protocol):
     def decode(
         self,
         outputs: np.ndarray,
-        geometry: Geometry | None,
-        labels: Sequence[str],
-        settled: Mapping[str, Any] = ...,
-    ) -> Prediction:
-        """The head's raw outputs for one image to an answer in the original image's terms.
-
-        Args:
-            settled: what `settle` gave.
-        """
-        ...
-
-    def decode_all(
-        self,
-        outputs: np.ndarray,
         geometries: Sequence[Geometry | None],
         labels: Sequence[str],
         settled: Mapping[str, Any] = ...,
     ) -> Sequence[Prediction]:
-        """`decode` of (B, …), as many answers; what is the same for all of them is done once."""
+        """The head's raw outputs (B, …) to as many answers, each in its original image's terms.
+
+        Args:
+            settled: what `settle` gave.
+        """
         ...
 
     def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = ...) -> tuple[str, ...]:

@@ -1,64 +1,18 @@
-"""The server's routes, in this process: answers, errors, limits, reloads, hostile input."""
+"""The server's routes, in this process: answers in every form, reloads, the log and metrics."""
 
-import base64
-import io
 import json
 import shutil
 import struct
 import threading
-import time
-import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 import foveal
-from foveal.bundle import Outputs
-from foveal.server.service import Service
-from hostile import UNREADABLE, make_hostile_folder
-from serving import BUNDLE, client_of, encoded, service_of
-
-LIGHT, DARK = encoded(200), encoded(30)
-ROUTES = {
-    "GET": [
-        *("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/models", "/v1/models/photos", "/v2"),
-        *("/v2/health/live", "/v2/health/ready", "/v2/models/photos", "/v2/models/photos/ready"),
-    ],
-    "POST": ["/v1/predict", "/v1/models/photos/predict", "/v2/models/photos/infer", "/admin/reload"],
-}
-
-
-@pytest.fixture(scope="module")
-def service() -> Service:
-    return service_of(images=8, body=1 << 20)
-
-
-@pytest.fixture(scope="module")
-def client(service: Service) -> Iterator[TestClient]:
-    with client_of(service) as client:
-        yield client
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def problem_of(response: Any, status: int) -> dict[str, Any]:
-    """The problem, once it is seen to be one."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    told = response.json()
-    assert {"type", "title", "status", "detail", "request"} <= told.keys()
-    assert told["status"] == status
-    assert told["type"].startswith("urn:foveal:problem:")
-    assert told["detail"]
-    assert told["request"] == response.headers["x-request-id"]
-    return told
+from serving import BUNDLE, DARK, LIGHT, client_of, problem_of, service_of, text
 
 
 def test_every_form_of_a_request_gives_the_predictors_answer(client: TestClient) -> None:
@@ -156,126 +110,11 @@ def test_kserve_with_binary_tensors(client: TestClient) -> None:
     problem_of(infer([1], rest), 422)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_every_error_has_one_form(client: TestClient, method: str) -> None:
-    for path in (*ROUTES["GET"], *ROUTES["POST"]):
-        response = client.request(method, path)
-        if path not in ROUTES.get(method, []):
-            problem_of(response, 405)
-            assert response.headers["allow"]
-        elif method == "GET" or path == "/admin/reload":
-            assert response.status_code == 200
-        else:
-            problem_of(response, 400 if path.startswith("/v2") else 415)
-    for path in ("/nothing", "/v1/predict/", "/v1/models/none/predict" if method == "POST" else "/v1"):
-        problem_of(client.request(method, path), 404)
-
-
-def test_limits_of_a_body(client: TestClient, service: Service) -> None:
-    large = bytes(service.settings.limits.body + 1)
-    began = time.perf_counter()
-    problem_of(client.post("/v1/predict", content=large, headers={"content-type": "image/png"}), 413)
-    pieces = (large[k : k + 65536] for k in range(0, len(large), 65536))  # chunked: no Content-Length says it
-    problem_of(client.post("/v1/predict", content=pieces, headers={"content-type": "image/png"}), 413)
-    problem_of(client.post("/v1/predict", files=[("image", ("a", LIGHT))] * 9), 413)
-    squeezed = {"content-type": "image/png", "content-encoding": "gzip"}
-    problem_of(client.post("/v1/predict", content=LIGHT, headers=squeezed), 415)
-    assert time.perf_counter() - began < 2
-    assert service.memory.held == 0
-
-
-def test_bodies_of_all_requests_have_one_limit() -> None:
-    service = service_of(body=1 << 20, memory=1 << 20)
-    with client_of(service) as client:
-        service.memory.held = (1 << 20) - 10
-        response = client.post("/v1/predict", content=LIGHT, headers={"content-type": "image/png"})
-        assert problem_of(response, 503)["type"].endswith("memory")
-        assert response.headers["retry-after"] == "1"
-        service.memory.held -= (1 << 20) - 10
-        assert service.memory.held == 0
-
-
 def test_several_models_are_asked_by_name() -> None:
     with client_of(service_of({"a": BUNDLE, "b": BUNDLE})) as client:
         assert [model["name"] for model in client.get("/v1/models").json()["models"]] == ["a", "b"]
         assert client.post("/v1/models/b/predict", files={"image": LIGHT}).json()["model"] == "b"
         assert "a, b" in problem_of(client.post("/v1/predict", files={"image": LIGHT}), 404)["detail"]
-
-
-def test_a_token_is_asked_of_everybody() -> None:
-    token = "0123456789abcdef"
-    with client_of(service_of(token=token)) as client:
-        for method, paths in ROUTES.items():
-            for path in paths:
-                for header in ({}, {"authorization": "Bearer no"}, {"authorization": f"Basic {token}"}):
-                    response = client.request(method, path, headers=header)
-                    if path in ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"):
-                        assert response.status_code == 200
-                    else:
-                        problem_of(response, 401)
-                        assert response.headers["www-authenticate"] == "Bearer"
-        right = {"authorization": f"bearer {token}"}
-        assert client.post("/v1/predict", files={"image": LIGHT}, headers=right).status_code == 200
-        assert client.post("/v1/predict", files={"image": LIGHT}, headers={**right, "host": "x.org"}).status_code == 200
-        told = client.get("/openapi.json", headers=right).json()
-        assert told["paths"]["/v1/predict"]["post"]["security"] == [{"token": []}]
-        assert told["paths"]["/healthz"]["get"]["security"] == []
-
-
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost:8000", "[::1]:80", "evil.example", "127.0.0.1.evil.example", ""]
-)
-def test_without_a_token_other_names_are_refused(client: TestClient, host: str) -> None:
-    response = client.get("/v1/models", headers={"host": host})
-    if "evil" in host or not host:
-        problem_of(response, 421)
-    else:
-        assert response.status_code == 200
-
-
-def test_pages_of_other_origins_are_refused(client: TestClient) -> None:
-    response = client.post("/admin/reload", headers={"origin": "http://evil.example"})
-    problem_of(response, 403)
-    assert client.get("/v1/models", headers={"origin": "http://127.0.0.1"}).status_code == 200
-
-
-def test_too_many_requests_are_refused_and_probes_are_not() -> None:
-    service = service_of(requests=1)
-    with client_of(service) as client:
-        predictor = service.shelf.find(None).batcher.predictor
-        go, begun, observe = threading.Event(), threading.Event(), predictor.observe
-
-        def held(pixels: np.ndarray) -> Outputs:
-            begun.set()
-            assert go.wait(10)
-            assert observe is not None
-            return observe(pixels)
-
-        object.__setattr__(predictor, "observe", held)
-        answered: list[int] = []
-
-        def ask() -> None:
-            answered.append(client.post("/v1/predict", files={"image": LIGHT}).status_code)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        assert begun.wait(10)
-        response = client.post("/v1/predict", files={"image": LIGHT})
-        assert problem_of(response, 503)["type"].endswith("busy")
-        assert response.headers["retry-after"] == "1"
-        assert client.get("/healthz").status_code == client.get("/metrics").status_code == 200
-        go.set()
-        thread.join()
-        assert answered == [200]
-
-
-def test_readiness_ends_with_draining() -> None:
-    service = service_of()
-    with client_of(service) as client:
-        service.admission.draining = True
-        for path in ("/readyz", "/v2/health/ready", "/v2/models/photos/ready"):
-            problem_of(client.get(path), 503)
-        assert client.get("/healthz").status_code == 200
 
 
 def test_a_mistake_of_ours_is_told_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,115 +174,6 @@ def test_a_reload_fails_no_request_and_a_refused_one_changes_nothing(tmp_path: P
         (bundle / "model.onnx").write_bytes(b"\x00")
         assert "is not the file that was exported" in problem_of(client.post("/admin/reload"), 409)["detail"]
         assert client.post("/v1/predict", files={"image": LIGHT}).json()["version"] == 12 * "e"
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, data: bytes, *more: bytes) -> bytes:
-    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
-
-
-def many_frames(count: int) -> bytes:
-    file = io.BytesIO()
-    frames = [Image.new("L", (1, 1), k % 256) for k in range(2)]
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-    data = file.getvalue()
-    frame = data.index(b"\x21\xf9", 20)
-    one = data[frame:-1]
-    return data[:-1] + one * count + b";"
-
-
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
-def many_scans(count: int) -> bytes:
-    """Its last scan again and again, 75 bytes each."""
-    data = saved(Image.new("L", (5480, 5480)), "JPEG", progressive=True)
-    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * count + b"\xff\xd9"
-
-
-def tiff_of(jpeg: bytes) -> bytes:
-    """One strip of JPEG, 5480 pixels each way, gray."""
-    tags = {256: 5480, 257: 5480, 258: 8, 259: 7, 262: 1, 273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: 5480, 279: len(jpeg)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + jpeg
-
-
-WHY = {
-    "png of 10 gigapixels": "too large",
-    "png with a text bomb": "damaged PNG",
-    "png with a profile bomb": "damaged PNG",
-    "png that is cut": "truncated",
-    "gif of 4 gigapixels": "truncated",
-    "tiff of 40 gigapixels": "too large",
-    "tiff that is its own next": "damaged TIFF",
-    "jpeg of 30 megapixels in 400 scans": "too costly",
-    "tiff of 30 megapixels in 400 scans": "too costly",
-    "jpeg of 4 gigapixels": "too large",
-    "ppm that promises more": "too large",
-    "bmp of 2 gigapixels": "too large",
-}
-BOMBS: dict[str, Callable[[], bytes]] = {
-    "png of 10 gigapixels": lambda: png(100_000, 100_000, zlib.compress(bytes(1000))),
-    "png of 30 megapixels in 90 kB": lambda: png(5480, 5480, zlib.compress(bytes(5480 * 16441), 9)),
-    "png with a text bomb": lambda: png(
-        4, 4, zlib.compress(bytes(52)), *[png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22)))] * 30
-    ),
-    "png with a profile bomb": lambda: png(
-        4, 4, zlib.compress(bytes(52)), png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 26)))
-    ),
-    "png that is cut": lambda: saved(Image.new("RGB", (300, 300)), "PNG")[:200],
-    "gif of 4 gigapixels": lambda: b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";",
-    "gif of 20,000 frames": lambda: many_frames(20_000),
-    "tiff of 40 gigapixels": lambda: saved(Image.new("L", (4, 4)), "TIFF").replace(
-        struct.pack("<HHII", 256, 4, 1, 4) + struct.pack("<HHII", 257, 4, 1, 4),
-        struct.pack("<HHII", 256, 4, 1, 200_000) + struct.pack("<HHII", 257, 4, 1, 200_000),
-    ),
-    "tiff that is its own next": lambda: b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
-    "tiff of 30 megapixels, packed": lambda: saved(Image.new("L", (5480, 5480)), "TIFF", compression="tiff_lzw"),
-    "jpeg of 30 megapixels, progressive": lambda: saved(Image.new("RGB", (5480, 5480)), "JPEG", progressive=True),
-    "jpeg of 30 megapixels in 400 scans": lambda: many_scans(400),
-    "tiff of 30 megapixels in 400 scans": lambda: tiff_of(many_scans(400)),
-    "jpeg of 4 gigapixels": lambda: saved(Image.new("L", (8, 8)), "JPEG").replace(
-        b"\xff\xc0\0\x0b\x08\0\x08\0\x08", b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff"
-    ),
-    "webp of 30 megapixels": lambda: saved(Image.new("RGB", (5480, 5480)), "WEBP", lossless=True),
-    "ppm that promises more": lambda: b"P6 60000 60000 255\n" + bytes(100),
-    "long and thin": lambda: saved(Image.new("L", (1, 60_000)), "PNG"),
-    "bmp of 2 gigapixels": lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 46000, 46000, 1, 24, *[0] * 6),
-}
-
-
-@pytest.mark.parametrize("name", BOMBS)
-def test_bombs(client: TestClient, name: str) -> None:
-    data = BOMBS[name]()
-    assert len(data) < 1 << 20
-    began = time.process_time()  # of all threads: others may be at work on this machine
-    response = client.post("/v1/predict", content=data, headers={"content-type": "image/png"})
-    assert time.process_time() - began < 2
-    if name in WHY:
-        assert WHY[name] in problem_of(response, 422)["detail"]
-    else:
-        response.raise_for_status()
-
-
-def test_files_as_they_come_from_real_disks(tmp_path: Path, client: TestClient) -> None:
-    make_hostile_folder(tmp_path)
-    files = [path for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.stat().st_size < 1 << 20]
-    refused = set()
-    for path in files:
-        response = client.post("/v1/predict", content=path.read_bytes(), headers={"content-type": "image/png"})
-        if response.status_code != 200:
-            problem_of(response, 422)
-            refused.add(str(path.relative_to(tmp_path)))
-    assert refused >= {name for name in UNREADABLE if (tmp_path / name).is_file()}
-    assert len(files) - len(refused) > 40
 
 
 def test_the_log_has_nothing_of_what_was_sent(client: TestClient, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,6 @@
 """Boxes through the files of other programs and back, COCO to YOLO to VOC to COCO; and through damaged ones."""
 
-import struct
 import tempfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crafted import png
 from foveal.answers.boxes import parsed_cell
 from foveal.data import open_source
 from foveal.data.box_files import Mark, MarkedImage, write_boxes
@@ -47,16 +46,8 @@ def _whole(*values: float) -> tuple[float, ...]:
 
 
 def _header(width: int, height: int) -> bytes:
-    """The start of a PNG of that size: pixels are not asked for."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        + chunk(b"IDAT", b"")
-    )
+    """A PNG of that size, as far as its header tells: pixels are not asked for."""
+    return png(width=width, height=height)
 
 
 BEFORE = [

@@ -19,10 +19,10 @@ def test_a_batch_is_decoded_as_its_images(task: str) -> None:
     raw = np.random.default_rng(0).normal(0, 3, (20, *SHAPES[task])).astype(np.float32)
     geometries = [Geometry(40 + k, 30, 0.5, 0.5, 1.0, 2.0) for k in range(20)]
     answer, settled = TASKS[task].answer, {"temperature": 1.7, "half_width": {"a": 2.0}}
-    alone = [answer.decode(*pair, LABELS, settled) for pair in zip(raw, geometries)]
-    assert list(answer.decode_all(raw, geometries, LABELS, settled)) == alone
+    alone = [answer.decode(raw[k : k + 1], geometries[k : k + 1], LABELS, settled)[0] for k in range(20)]
+    assert list(answer.decode(raw, geometries, LABELS, settled)) == alone
     assert len({str(one) for one in alone}) > 5
-    assert list(answer.decode_all(raw[:0], [], LABELS, settled)) == []
+    assert list(answer.decode(raw[:0], [], LABELS, settled)) == []
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_labels_are_those_that_are_decided(settled: dict[str, Any]) -> None:
     raw = np.random.default_rng(1).normal(0, 2, (200, 8)).astype(np.float32)
     said = decided(raw, LABELS, settled).argmax(axis=1)
     probabilities = softmax(tempered(raw, settled))
-    for row, found in enumerate(Label().decode_all(raw, [None] * 200, LABELS, settled)):
+    for row, found in enumerate(Label().decode(raw, [None] * 200, LABELS, settled)):
         assert found.label == LABELS[said[row]]
         assert found.probability == found.probabilities[found.label]
         assert found.probability == pytest.approx(probabilities[row, said[row]], rel=1e-12)
@@ -49,6 +49,6 @@ def test_labels_are_those_that_are_decided(settled: dict[str, Any]) -> None:
 
 
 def test_of_equal_labels_the_first_is_said() -> None:
-    (found,) = Label().decode_all(np.zeros((1, 8), np.float32), [None], LABELS)
+    (found,) = Label().decode(np.zeros((1, 8), np.float32), [None], LABELS)
     assert found.label == "a"
     assert list(found.probabilities) == list("abcde")

@@ -139,7 +139,7 @@ def test_a_mirror_keeps_the_corners_in_order_and_what_leaves_the_frame_is_gone()
 def test_the_answer_is_in_the_images_own_pixels_and_above_the_threshold() -> None:
     raw = outputs((8, 3, 28, 13, 0.01, 0.8), (50, 50, 70, 70, 0.4, 0.01), (90, 90, 150, 150, 0.3, 0.01))
     settled = {"thresholds": {"cat": 0.35, "dog": 0.5}}
-    answer = Boxes().decode(raw, Geometry(200, 100, 0.5, 0.25, 3.0, -2.0), LABELS, settled)
+    (answer,) = Boxes().decode(raw[None], [Geometry(200, 100, 0.5, 0.25, 3.0, -2.0)], LABELS, settled)
     assert [box.label for box in answer.boxes] == ["dog", "cat"]
     assert answer.boxes[0].xyxy == pytest.approx((10, 20, 50, 60))
     assert answer.boxes[1].xyxy[3] == 100, "clipped to the image"

@@ -140,8 +140,7 @@ def test_one_image_is_decided_as_all_are(seed: int, labels: int, quantity: str) 
     settled = Label().settle(logits, truth, names, Wish((Aim("b", quantity, 0.9),)))
     answers = decided(logits, names, settled).argmax(axis=1)
     threshold = settled["at"][0]["threshold"]
-    for row, answer in zip(logits, answers):
-        prediction = Label().decode(row, None, names, settled)
+    for row, answer, prediction in zip(logits, answers, Label().decode(logits, [None] * 60, names, settled)):
         assert prediction.label == names[answer]
         assert prediction.label in prediction.probabilities
         assert prediction.probabilities[prediction.label] == prediction.probability
@@ -163,10 +162,10 @@ def test_the_second_of_two_needs_no_name_and_silence_is_marked() -> None:
     settled = Label().settle(logits, truth, ("no", "yes"), Wish((Aim(None, "sensitivity", 0.95),)))
     assert settled["at"][0]["label"] == "yes"
     settled = Label().settle(logits, truth, ("no", "yes"), Wish(coverage=0.5))
-    lines = [Label().decode(row, None, ("no", "yes"), settled).as_dict() for row in logits]
+    lines = [answer.as_dict() for answer in Label().decode(logits, [None] * 200, ("no", "yes"), settled)]
     assert sum(line["abstained"] for line in lines) == 100
     assert {line.get("reason") for line in lines} == {None, "not sure enough"}
-    assert "abstained" not in Label().decode(logits[0], None, ("no", "yes")).as_dict()
+    assert "abstained" not in Label().decode(logits[:1], [None], ("no", "yes"))[0].as_dict()
 
 
 def test_an_operating_point_takes_the_place_of_a_labels_threshold() -> None:
@@ -180,5 +179,5 @@ def test_an_operating_point_takes_the_place_of_a_labels_threshold() -> None:
     assert aimed_at["thresholds"]["b"] == plain["thresholds"]["b"]
     (point,) = aimed_at["at"]
     assert point["threshold"] == aimed_at["thresholds"]["a"] < plain["thresholds"]["a"]
-    said = ["a" in Labels().decode(row, None, ("a", "b"), aimed_at).labels for row in logits]
+    said = ["a" in answer.labels for answer in Labels().decode(logits, [None] * 300, ("a", "b"), aimed_at)]
     assert 0.95 <= np.array(said)[truth[:, 0] == 1].mean() <= 0.97

@@ -33,7 +33,7 @@ def test_anything_suits_and_every_label_is_a_stratum() -> None:
 
 
 def test_a_prediction_in_a_line() -> None:
-    prediction = LABEL.decode(np.array([0.0, 4.0]), None, ("cat", "dog"))
+    (prediction,) = LABEL.decode(np.array([[0.0, 4.0]]), [None], ("cat", "dog"))
     assert str(prediction) == "dog  0.982"
     assert prediction.as_dict()["label"] == "dog"
 

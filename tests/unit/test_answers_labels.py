@@ -156,12 +156,12 @@ def test_a_few_wrong_cells_do_not_change_the_task() -> None:
 
 
 def test_decode_says_what_is_at_or_above_its_threshold() -> None:
-    outputs = logit(0.3, 0.6, 0.9)
-    plain = LABELS.decode(outputs, None, ("a", "b", "c"))
+    outputs = logit(0.3, 0.6, 0.9)[None]
+    (plain,) = LABELS.decode(outputs, [None], ("a", "b", "c"))
     assert plain.labels == ("c", "b")
     assert list(plain.probabilities) == ["c", "b", "a"]
     assert str(plain) == "c 0.900  b 0.600"
-    settled = LABELS.decode(outputs, None, ("a", "b", "c"), {"thresholds": {"a": 0.2, "b": 0.7, "c": 0.95}})
+    (settled,) = LABELS.decode(outputs, [None], ("a", "b", "c"), {"thresholds": {"a": 0.2, "b": 0.7, "c": 0.95}})
     assert settled.labels == ("a",)
     assert json.loads(json.dumps(settled.as_dict())) == settled.as_dict()
     assert str(LabelsPrediction((), {"a": 0.1})) == "(none)"

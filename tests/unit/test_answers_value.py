@@ -128,11 +128,11 @@ def test_intervals_hold_at_least_their_level() -> None:
 
 
 def test_decode_with_and_without_intervals() -> None:
-    outputs = np.array([31.25, -2.5], np.float32)
-    plain = VALUE.decode(outputs, None, ("age", "score"))
+    outputs = np.array([[31.25, -2.5]], np.float32)
+    (plain,) = VALUE.decode(outputs, [None], ("age", "score"))
     assert plain == ValuePrediction({"age": 31.25, "score": -2.5}, {})
     assert plain.as_dict() == {"values": {"age": 31.25, "score": -2.5}, "intervals": {}}
-    told = VALUE.decode(outputs, None, ("age", "score"), {"half_width": {"age": 7.25}})
+    (told,) = VALUE.decode(outputs, [None], ("age", "score"), {"half_width": {"age": 7.25}})
     assert told.intervals == {"age": (24.0, 38.5)}
     assert json.loads(json.dumps(told.as_dict())) == told.as_dict()
     assert str(told) == "age 31.2 [24.0, 38.5]  score -2.500"

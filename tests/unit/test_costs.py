@@ -105,21 +105,21 @@ def test_the_least_expected_cost_by_hand() -> None:
     settled = {"costs": {"mistakes": [{"true": "b", "answer": "a", "cost": 4.0}], "constant": "b", "n": 9}}
     (said,) = decided(outputs, THREE, settled).argmax(axis=1)
     assert THREE[said] == "b"
-    answer = Label().decode(outputs[0], None, THREE, settled)
+    (answer,) = Label().decode(outputs, [None], THREE, settled)
     assert (answer.label, answer.abstained) == ("b", False)
     assert answer.probability == pytest.approx(0.3)
     for abstain, silent in ((0.69, True), (0.71, False)):
         priced_too = {"costs": {**settled["costs"], "abstain": abstain}}
-        line = Label().decode(outputs[0], None, THREE, priced_too).as_dict()
+        line = Label().decode(outputs, [None], THREE, priced_too)[0].as_dict()
         assert (line["label"], line["abstained"]) == ("b", silent)
         assert line.get("reason") == ("not sure enough" if silent else None)
 
 
 def test_chow_unit_costs_answer_from_one_less_the_price_on() -> None:
     for sure in (0.69, 0.71):
-        outputs = np.log([sure, 0.2, 0.8 - sure])
-        settled = Label().settle(outputs[None], np.array([0]), THREE, wished("abstain=0.3"))
-        assert Label().decode(outputs, None, THREE, settled).abstained == (sure < 0.7)
+        outputs = np.log([[sure, 0.2, 0.8 - sure]])
+        settled = Label().settle(outputs, np.array([0]), THREE, wished("abstain=0.3"))
+        assert Label().decode(outputs, [None], THREE, settled)[0].abstained == (sure < 0.7)
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,7 +182,7 @@ def test_measured_by_hand() -> None:
     assert got.confusion is not None
     assert got.confusion.counts == ((1, 2), (0, 3))
     assert got.selective is None
-    said = [Label().decode(row, None, SICK, settled).label for row in outputs]
+    said = [answer.label for answer in Label().decode(outputs, [None] * len(outputs), SICK, settled)]
     assert said == ["NORMAL", *["PNEUMONIA"] * 5]
 
 
@@ -211,7 +211,7 @@ def test_several_labels_by_hand_and_what_is_not_known_costs_nothing() -> None:
     got = measure_label_sets(outputs, *examples(truth), ("a", "b"), 0, settled).costs
     assert got is not None
     assert (got.mean.value, got.plain.value, got.always.value) == pytest.approx((1 / 3, 8 / 3, 2 / 3))
-    answer = Labels().decode(outputs[0], None, ("a", "b"), settled)
+    answer = Labels().decode(outputs, [None] * 3, ("a", "b"), settled)[0]
     assert (answer.labels, answer.abstained) == (("b", "a"), False)
 
 

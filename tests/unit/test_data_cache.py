@@ -27,10 +27,9 @@ CONTRACT = InputContract(height=8, width=10, channels=3)
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
+def folder(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("FOVEAL_CACHE_GB", raising=False)
-    return tmp_path / "cache" / "pixels"
+    return empty_cache / "pixels"
 
 
 @pytest.fixture

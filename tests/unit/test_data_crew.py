@@ -32,8 +32,7 @@ COUNT = 300
 
 
 @pytest.fixture(autouse=True)
-def own_cache_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
+def two_workers(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOVEAL_WORKERS", "2")
 
 

@@ -13,11 +13,7 @@ from foveal.errors import RunError, SourceError
 from foveal.run import Run
 from foveal.types import Dataset
 
-
-@pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_cache", "in_tmp")
 
 
 @pytest.fixture

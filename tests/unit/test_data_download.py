@@ -183,10 +183,9 @@ def binary_archive(label_bytes: int) -> tuple[bytes, np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def offline_cache(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("FOVEAL_DATA", raising=False)
-    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return empty_cache
 
 
 @pytest.mark.parametrize("label_bytes", [1, 2])

@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,41 +27,13 @@ from foveal.measure.value_suspects import VALUE_SUSPECT
 from foveal.readers import ImageReader
 from foveal.task import Task
 from foveal.tasks import named_task
-from foveal.types import Dataset, Entry, Facts, Finding, Reading, SplitName
+from foveal.types import Dataset, Facts, Finding, SplitName
+from memory import Memory
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 TASK = named_task("classification")
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (6, 5, 3), dtype=np.uint8) for _ in range(40)]
-
-
-@dataclass(eq=False)
-class Memory:
-    """A source whose images are given: file to (cell, split, content)."""
-
-    images: dict[str, tuple[str, SplitName | None, bytes | np.ndarray]]
-    signature: str
-    name: str = "memory"
-    spec: str = "memory"
-    findings: tuple[Finding, ...] = ()
-    reads: list[str] = field(default_factory=list)
-    columns: tuple[str, ...] = ()
-    reading: Reading = Reading()  # noqa: RUF009 (frozen)
-    listed: Sequence[Entry] | None = None
-
-    def entries(self) -> Sequence[Entry]:
-        if self.listed is not None:
-            return self.listed
-        return [Entry(file, cell, split) for file, (cell, split, _) in sorted(self.images.items())]
-
-    def read(self, file: str) -> bytes | np.ndarray:
-        self.reads.append(file)
-        return self.images[file][2]
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def memory(
@@ -70,7 +42,7 @@ def memory(
     full = {
         file: value if isinstance(value, tuple) else (file.split("/")[0], None, value) for file, value in images.items()
     }
-    return Memory(full, "s")
+    return Memory(full)
 
 
 def simple(**more: bytes | np.ndarray) -> Memory:

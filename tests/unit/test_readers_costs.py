@@ -7,69 +7,18 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from crafted import bmp, chunk, gif, jpeg, page, pages, png, saved, segment, tiff
 from foveal.errors import UnreadableImage
 from foveal.readers import ImageReader, costs
 from foveal.readers.image import size_of
 
 READER = ImageReader()
-
-
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(*more: bytes) -> bytes:
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + chunk(b"IDAT", zlib.compress(bytes(52))) + chunk(b"IEND", b"")
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
-
-
-def jpeg(more: bytes, at: int = 2) -> bytes:
-    data = saved(Image.new("RGB", (8, 8)), "JPEG")
-    return data[:at] + more + data[at:]
-
-
-def tiff(*tags: tuple[int, int, int], order: str = "<", after: int = 0) -> bytes:
-    """One directory: (tag, count, value), all of the type LONG."""
-    entries = b"".join(struct.pack(order + "HHII", tag, 4, count, value) for tag, count, value in tags)
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    return head + struct.pack(order + "H", len(tags)) + entries + struct.pack(order + "I", after)
-
-
-VALUES = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
-ONE = tuple((tag, 1, value) for tag, value in VALUES.items())  # one gray pixel, uncompressed
-
-
-def pages(count: int) -> bytes:
-    size = 2 + 12 * len(ONE) + 4
-    body = [tiff(*ONE, after=8 + size * (k + 1) if k < count - 1 else 0)[8:] for k in range(count)]
-    return b"II*\0\x08\0\0\0" + b"".join(body)
-
-
-def gif(before: bytes = b"", after: bytes = b"") -> bytes:
-    data = saved(Image.new("L", (4, 4)), "GIF")
-    place = data.index(b",", 13)
-    return data[:place] + before + data[place:-1] + after + b";"
-
-
-def bmp(side: int, runs: bytes) -> bytes:
-    head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(runs), 0, 0, 256, 0)
-    return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(runs), 0, 0, 54 + 1024) + head + bytes(1024) + runs
+SIZED = dict(list(page().items())[:5])  # size and form, and not yet where the pixels are
 
 
 COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -79,8 +28,8 @@ COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg, exif": (lambda: jpeg(segment(0xE1, b"Exif\0\0a") * 257), "more segments"),
     "jpeg, fill": (lambda: jpeg(b"\xff" * 70_000, 20), "bytes between them"),
     "jpeg, junk": (lambda: jpeg(b"\x00" * 70_000, 20), "bytes between them"),
-    "tiff, strips": (lambda: tiff(*ONE[:5], (273, 100_001, 8), *ONE[6:]), "100,001 strips"),
-    "tiff, tiles, the other order": (lambda: tiff(*ONE[:5], (324, 1 << 31, 8), order=">"), "2,147,483,648 strips"),
+    "tiff, strips": (lambda: tiff({**page(), 273: (100_001, 8)}), "100,001 strips"),
+    "tiff, tiles, the other order": (lambda: tiff({**SIZED, 324: (1 << 31, 8)}, order=">"), "2,147,483,648 strips"),
     "big tiff, tags": (lambda: b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1 << 60) + bytes(99), "tags in a TIFF"),
     "gif, comment": (lambda: gif(b"\x21\xfe" + b"\1a" * 300_001 + b"\0"), "pieces in a GIF"),
     "gif, frames": (lambda: gif(after=b",\0\0\0\0\1\0\1\0\0\x08\1a\1a\1a\0" * 100_001), "pieces in a GIF"),
@@ -140,7 +89,7 @@ def test_pages_of_a_tiff_are_counted_in_no_time_and_may_come_back() -> None:
     began = time.thread_time()
     assert READER.inspect(data)[1].frames == 50_000
     assert time.thread_time() - began < 1, "Pillow compares each page with all before it"
-    assert READER.inspect(tiff(*ONE, after=8))[1].frames == 1
+    assert READER.inspect(tiff(page(), after=8))[1].frames == 1
 
 
 def test_large_images_are_converted_band_by_band() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from crafted import chunk, png
 from foveal.errors import UnreadableImage
 from foveal.readers import ImageReader
 from foveal.recipe import InputContract
@@ -32,18 +33,9 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def png(header: tuple[int, int, int, int], rows: bytes, extra: bytes = b"") -> bytes:
-    """A PNG by hand: (width, height, bit depth, color type) and raw rows, each with its filter byte 0."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def raw_rows(values: np.ndarray) -> bytes:
-    return b"".join(b"\0" + row.tobytes() for row in values)
+def rows_of(values: np.ndarray) -> bytes:
+    """IDAT, a byte before each row: no filter."""
+    return chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in values)))
 
 
 def on_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -117,19 +109,15 @@ def test_twelve_bits_in_sixteen_are_noted() -> None:
 
 def test_sixteen_bit_color_keeps_its_high_byte() -> None:
     values = RNG.integers(0, 65536, (7, 5, 3), dtype=np.uint16)
-    array, facts = READER.inspect(png((5, 7, 16, 2), raw_rows(values.astype(">u2"))))
+    array, facts = READER.inspect(png(width=5, height=7, bits=16, pixels=rows_of(values.astype(">u2"))))
     assert array.dtype == np.uint8
     assert np.array_equal(array, values >> 8)
     assert facts.mode == "RGB;16"
 
 
 def test_transparent_gray_value_of_sixteen_bits_is_white() -> None:
-    chunk = b"tRNS" + struct.pack(">H", int(GRAY16[2, 3]))
-    data = png(
-        (5, 7, 16, 0),
-        raw_rows(GRAY16.astype(">u2")),
-        struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk)),
-    )
+    clear = chunk(b"tRNS", struct.pack(">H", int(GRAY16[2, 3])))
+    data = png(clear, width=5, height=7, bits=16, color=0, pixels=rows_of(GRAY16.astype(">u2")))
     key = GRAY16[2, 3]
     expected = np.where(key == GRAY16, np.uint16(65535), GRAY16)
     assert np.array_equal(READER.read(data)[..., 0], expected)
@@ -303,7 +291,7 @@ def test_bad_checksum_is_damage() -> None:
 
 
 def test_pixel_limit_is_checked_before_decoding() -> None:
-    bomb = png((30_000, 30_000, 8, 0), b"")  # a header, and nothing to decode
+    bomb = png(width=30_000, height=30_000, color=0, pixels=b"")  # a header, and nothing to decode
     assert reason(bomb) == "too large: 30000×30000 pixels, the limit is 100 megapixels"
     small = encoded(Image.fromarray(RGB))
     assert "too large: 5×7" in reason(small, ImageReader(megapixels=34e-6))

@@ -209,27 +209,18 @@ class Boxes:
     def decode(
         self,
         outputs: np.ndarray,
-        geometry: Geometry | None,
-        labels: Sequence[str],
-        settled: Mapping[str, Any] = {},
-    ) -> BoxesPrediction:
-        """(A, 4 + K) to the boxes at or above their label's threshold, in the original image's pixels."""
-        found = _shown(outputs, labels, settled)[0]
-        found = found if geometry is None else unwarped(found, geometry)
-        return BoxesPrediction(
-            tuple(Box(labels[int(label)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, label in found.tolist()),
-            unsure(1.0, settled),
-        )
-
-    def decode_all(
-        self,
-        outputs: np.ndarray,
         geometries: Sequence[Geometry | None],
         labels: Sequence[str],
         settled: Mapping[str, Any] = {},
     ) -> list[BoxesPrediction]:
-        """Likewise of B images."""
-        return [self.decode(*pair, labels, settled) for pair in zip(outputs, geometries, strict=True)]
+        """(B, A, 4 + K) to the boxes at or above their label's threshold, in the original image's pixels."""
+        answers, silent = [], unsure(1.0, settled)
+        for raw, geometry in zip(outputs, geometries, strict=True):
+            found = _shown(raw, labels, settled)[0]
+            found = found if geometry is None else unwarped(found, geometry)
+            boxes = (Box(labels[int(k)], score, (x0, y0, x1, y1)) for x0, y0, x1, y1, score, k in found.tolist())
+            answers.append(BoxesPrediction(tuple(boxes), silent))
+        return answers
 
     def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> tuple[str, ...]:
         """`box`, `label`, `score`, and the sides."""

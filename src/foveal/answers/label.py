@@ -172,23 +172,15 @@ class Label:
     def decode(
         self,
         outputs: np.ndarray,
-        geometry: Geometry | None,
-        labels: Sequence[str],
-        settled: Mapping[str, Any] = {},
-    ) -> LabelPrediction:
-        """Logits (K,) to the likeliest label, or to the one that the operating point or the costs decide for."""
-        return self.decode_all(outputs[None], [geometry], labels, settled)[0]
-
-    def decode_all(
-        self,
-        outputs: np.ndarray,
         geometries: Sequence[Geometry | None],
         labels: Sequence[str],
         settled: Mapping[str, Any] = {},
     ) -> list[LabelPrediction]:
-        """Likewise of logits (B, K). Few calls of numpy, for few labels none: after a network has run each is slow, its
-        code out of the processor's caches. With twenty of them one image took 90 µs, half of what a small network
-        takes, with six 60, without any 20."""
+        """Logits (B, K) to the likeliest label of each, or to the one that the operating point or the costs decide for.
+
+        Few calls of numpy, for few labels none: after a network has run each is slow, its code out of the processor's
+        caches. With twenty of them one image took 90 µs, half of what a small network takes, with six 60, without any
+        20."""
         if len(labels) <= FEW and not settled.keys() & {"at", "costs"}:
             warmth = temperature_of(settled)
             return [_likeliest([value / warmth for value in row], labels, settled) for row in outputs.tolist()]

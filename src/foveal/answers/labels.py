@@ -195,21 +195,11 @@ class Labels:
     def decode(
         self,
         outputs: np.ndarray,
-        geometry: Geometry | None,
-        labels: Sequence[str],
-        settled: Mapping[str, Any] = {},
-    ) -> LabelsPrediction:
-        """Logits (K,) to the labels at or above their thresholds."""
-        return self.decode_all(outputs[None], [geometry], labels, settled)[0]
-
-    def decode_all(
-        self,
-        outputs: np.ndarray,
         geometries: Sequence[Geometry | None],
         labels: Sequence[str],
         settled: Mapping[str, Any] = {},
     ) -> list[LabelsPrediction]:
-        """Likewise of logits (B, K)."""
+        """Logits (B, K) to the labels at or above their thresholds."""
         probability = sigmoid(tempered(outputs, settled))
         order = np.argsort(-probability, axis=1, kind="stable")
         said = np.take_along_axis(probability >= thresholds(labels, settled), order, axis=1)

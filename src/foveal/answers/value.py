@@ -186,25 +186,17 @@ class Value:
     def decode(
         self,
         outputs: np.ndarray,
-        geometry: Geometry | None,
-        labels: Sequence[str],
-        settled: Mapping[str, Any] = {},
-    ) -> ValuePrediction:
-        """Values (K,) by name, each with its interval where `settled` has its width."""
-        half = settled.get("half_width", {})
-        values = {name: float(value) for name, value in zip(labels, outputs)}
-        bounds = {name: (value - half[name], value + half[name]) for name, value in values.items() if name in half}
-        return ValuePrediction(values, bounds)
-
-    def decode_all(
-        self,
-        outputs: np.ndarray,
         geometries: Sequence[Geometry | None],
         labels: Sequence[str],
         settled: Mapping[str, Any] = {},
     ) -> list[ValuePrediction]:
-        """Likewise of B images."""
-        return [self.decode(*pair, labels, settled) for pair in zip(outputs, geometries, strict=True)]
+        """Values (B, K) by name, each with its interval where `settled` has its width."""
+        half, answers = settled.get("half_width", {}), []
+        for row in outputs.tolist():
+            values = dict(zip(labels, row))
+            bounds = {name: (value - half[name], value + half[name]) for name, value in values.items() if name in half}
+            answers.append(ValuePrediction(values, bounds))
+        return answers
 
     def columns(self, labels: Sequence[str], settled: Mapping[str, Any] = {}) -> tuple[str, ...]:
         """Each value, and where `settled` has the width of its interval `NAME_low` and `NAME_high`."""

@@ -214,7 +214,8 @@ def _changed(
     def told(number: int, row: int) -> str:
         side, (outputs, test) = sides[number], said[number]
         geometry = test.geometries[row] if test.geometries else None
-        return str(side.task.answer.decode(outputs[row], geometry, side.dataset.labels, side.run.settled))
+        answers = side.task.answer.decode(outputs[[row]], [geometry], side.dataset.labels, side.run.settled)
+        return str(answers[0])
 
     dataset, rows = sides[0].dataset, sides[0].rows
     return [

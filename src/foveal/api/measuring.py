@@ -86,7 +86,7 @@ def evaluate(
             cannot be trained once more.
         RunError: training has not finished, or the images have changed since; or no random split can be compared.
     """
-    from foveal.api.claiming import begin_random_split, groups_told, random_split_of, refuse_random
+    from foveal.api.claiming import begin_random_split, random_split_of, refuse_random
 
     wish = wish_of(at, coverage, risk, cost)
     with extra("train"):
@@ -107,21 +107,8 @@ def evaluate(
     test, learned = (examples(dataset, there.array, dataset.rows(name), task, run.recipe.input) for name in PARTS)
     measurement = task.measure(outputs, test, learned, dataset.labels, run.recipe.seed, run.settled)
     measurement = _with_parts(measurement, there, outputs, test)
-    build = partial(
-        build_report,
-        measurement,
-        task=task,
-        looks=looks,
-        recipe=run.recipe.model_dump(mode="json"),
-        data=summary(dataset, task),
-        settled=_told(run.settled),
-        without_twins=_without_twins(there, outputs),
-        found=found_in(run, task, dataset),
-        groups=groups_told(dataset, dataset.rows("test")),
-        environment=run.info["environment"],
-        history=run.history(),
-        all_looks=run.all_looks(),
-    )
+    about = {"task": task, "looks": looks, "data": summary(dataset, task), **_beside(there, outputs)}
+    build = partial(build_report, measurement, **about)
     report = build()
     if robustness or random_split:
         report.write(run.report)  # it takes minutes: what is known by now outlasts a stop
@@ -191,6 +178,27 @@ def _groups(dataset: Dataset, rows: np.ndarray) -> Sequence[str | None]:
         return [None] * len(rows)
     named = {entry.file: entry.group for entry in dataset.source.entries()}
     return [named.get(dataset.files[row]) for row in rows]
+
+
+def _beside(there: _Opened, outputs: np.ndarray) -> dict[str, Any]:
+    """What a report says beside the measurement, of the run and of what is known of its images.
+
+    Args:
+        outputs: for all test images.
+    """
+    from foveal.api.claiming import groups_told
+
+    run, dataset = there.run, there.dataset
+    return {
+        "recipe": run.recipe.model_dump(mode="json"),
+        "settled": _told(run.settled),
+        "without_twins": _without_twins(there, outputs),
+        "found": found_in(run, there.task, dataset),
+        "groups": groups_told(dataset, dataset.rows("test")),
+        "environment": run.info["environment"],
+        "history": run.history(),
+        "all_looks": run.all_looks(),
+    }
 
 
 def _told(settled: dict[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class Predictor:
 
     def decode(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Prediction]:
         """The answers, one an image, in terms of the images that `prepare` was given."""
-        answers = self.task.answer.decode_all(outputs.raw, geometries, self.labels, self.settled)
+        answers = self.task.answer.decode(outputs.raw, geometries, self.labels, self.settled)
         if outputs.strangeness is None:
             return list(answers)
         return [with_familiarity(answer, far > 1) for answer, far in zip(answers, outputs.strangeness.tolist())]

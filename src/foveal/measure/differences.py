@@ -1,4 +1,4 @@
-"""Whether one score differs from another on the same images: paired tests and intervals."""
+"""Whether one score differs from another on the same images, by resamples; and many such questions at once."""
 
 import math
 from collections.abc import Sequence
@@ -12,46 +12,7 @@ from foveal.measure.groups import Groups
 from foveal.measure.intervals import LEVEL, student, wilson
 from foveal.measured import Score
 
-__all__ = ["drawn_difference", "holm", "mcnemar", "share_difference"]
-
-
-def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
-    """The exact two-sided p of McNemar's test: how likely images on which two answers differ would fall so unevenly if
-    either side were as likely.
-
-    Source: McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
-    Psychometrika 12 (1947) 153-157, with the binomial distribution.
-
-    Args:
-        one, other: (N,) bool, whether each image is right.
-    """
-    lost, won = int((one & ~other).sum()), int((~one & other).sum())
-    differing, fewer = lost + won, min(lost, won)
-    if not differing:
-        return 1.0
-    term, tail = 1, 1  # binomial coefficients as whole numbers: nothing is rounded
-    for k in range(1, fewer + 1):
-        term = term * (differing - k + 1) // k
-        tail += term
-    return min(1.0, float(2 * tail / 2**differing))
-
-
-def share_difference(one: np.ndarray, other: np.ndarray) -> tuple[Score, float]:
-    """The share right of `other` less that of `one`, with its interval and McNemar's p.
-
-    Source: Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on
-    paired data", Journal of Educational and Behavioral Statistics 37 (2012) 479-488.
-
-    Args:
-        one, other: (N,) bool, whether each image is right; N at least 1.
-    """
-    n = len(one)
-    lost, won = int((one & ~other).sum()), int((~one & other).sum())
-    fell, rose = (lost + 1) / (n + 2), (won + 1) / (n + 2)
-    half = _quantile(LEVEL) * math.sqrt((fell + rose - (rose - fell) ** 2) / (n + 2))
-    value, middle = (won - lost) / n, rose - fell
-    low, high = max(-1.0, min(value, middle - half)), min(1.0, max(value, middle + half))
-    return Score(value, low, high, LEVEL, n, "paired-wald"), mcnemar(one, other)
+__all__ = ["drawn_difference", "holm"]
 
 
 def drawn_difference(value: float, drawn: np.ndarray, n: int, groups: Groups = None) -> tuple[Score, float]:

@@ -8,11 +8,11 @@ import numpy as np
 
 from foveal.examples import Examples, Rated
 from foveal.measure.corruptions import CORRUPTIONS, LEVELS, Corrupted, Corruption
-from foveal.measure.differences import drawn_difference, holm, share_difference
+from foveal.measure.differences import drawn_difference, holm
 from foveal.measure.groups import Groups, groups_of
 from foveal.measure.intervals import ERROR, bounded, interval, mean_of, resampled, share_of
 from foveal.measure.meanings import ERRORS
-from foveal.measure.paired import share_difference as share_difference_of_groups
+from foveal.measure.paired import share_difference
 from foveal.measure.shifts import SHIFTS, Shifted, distances
 from foveal.measured import Score
 from foveal.task import Task
@@ -106,10 +106,10 @@ def measure_robustness(
     """The first score of the task's headline under every corruption and level, each beside the clean one on the same
     images; and the answers to shifted images beside those to unshifted ones. None where there is nothing to score.
 
-    A share of images is compared by McNemar's exact test and Bonett and Price's interval, any other score by resampled
-    images, the same for both. Where images belong together, whole groups are drawn, and shares are compared by Tango's
-    interval and McNemar's test of groups (`measure.paired`). p-values are adjusted by Holm over all levels of all
-    corruptions: that even one of the levels called worse is not is then at most 5% likely. Intervals are not adjusted.
+    A share of images is compared by McNemar's mid-p test and Tango's interval (`measure.paired`), any other score by
+    resampled images, the same for both. Images that belong together change sides, and are drawn, together. p-values are
+    adjusted by Holm over all levels of all corruptions: that even one of the levels called worse is not is then at most
+    5% likely. Intervals are not adjusted.
 
     Args:
         answer: raw outputs of the network for images that are made worse when they are indexed.
@@ -173,9 +173,7 @@ class _Trial:
         return self._with_interval(value, drawn), *difference
 
     def _of_shares(self, own: np.ndarray, other: np.ndarray) -> tuple[Score, float]:
-        if self.groups is None:
-            return share_difference(own, other)
-        found = share_difference_of_groups(own, other, self.groups)
+        found = share_difference(own, other, np.arange(self.n) if self.groups is None else self.groups)
         return Score(found.value, found.low, found.high, found.level, found.n, found.method), found.p
 
     def _resampled(self, rated: Rated) -> tuple[float, np.ndarray]:

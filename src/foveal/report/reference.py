@@ -144,8 +144,9 @@ least. Where every answer is right, or none, all resamples are equal: then the W
 instead, or, of several labels at once and of boxes, that of a share of the images that have any. |
 | `delong` | From DeLong's variance of the AUROC (1988), on the logit scale. Where that variance is 0, as when all \
 images are ranked right, the Wilson interval for as many images as there are on the rarer side is given instead. |
-| `paired-wald` | Of the difference between two shares of the same images: Bonett and Price's adjusted Wald interval \
-(2012). The `bootstrap` interval of a difference draws the same images for both scores. |
+| `tango` | Of the difference between two shares of the same images: Tango's score interval (1998); where images \
+belong together, of as many images as they are worth. The `bootstrap` interval of a difference draws the same images \
+for both scores. |
 | `wilson-groups` | Wilson's, where images belong together: of as many images as they are worth, their number over the \
 design effect, the variance of the share with whole groups over that with single images (Kish 1965), with Student's \
 quantile for the number of groups (Korn and Graubard 1998); of as many images as there are groups where all are right, \
@@ -153,8 +154,6 @@ or none. `n` stays the number of images. |
 | `group-bootstrap` | The bootstrap with whole groups drawn, with Student's quantile for the number of groups. |
 | `obuchowski` | DeLong's where images belong together: from the sums over groups of what its variance is made of \
 (Obuchowski 1997), with Student's quantile. |
-| `tango` | Of the difference between two shares where images belong together: Tango's score interval (1998) of as \
-many images as they are worth. |
 | `exact` | No interval: the number does not depend on the images, such as what no answer costs. |
 
 An interval says how far chance in the choice of test images moves the number. It knows nothing of images that come from

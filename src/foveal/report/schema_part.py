@@ -25,8 +25,8 @@ class ReportScore(Part):
     )
     n: int = Field(description="images the number rests on")
     method: str = Field(
-        description="how the interval was made: `wilson`, `bootstrap`, `delong` or `paired-wald`; `wilson-groups`, "
-        "`group-bootstrap`, `obuchowski` or `tango` where images belong together; `exact`: it has none"
+        description="how the interval was made: `wilson`, `bootstrap`, `delong` or `tango`; `wilson-groups`, "
+        "`group-bootstrap` or `obuchowski` where images belong together; `exact`: it has none"
     )
 
 

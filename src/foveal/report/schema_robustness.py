@@ -14,7 +14,7 @@ class ReportLevel(Part):
     strength: float = Field(description="in the unit that the corruption's `parameter` names")
     score: ReportScore = Field(description="of these images")
     difference: ReportScore = Field(description="of that score to the one of the same images as they are")
-    p: float = Field(description="two-sided, of no difference: McNemar's exact test, or from the bootstrap")
+    p: float = Field(description="two-sided, of no difference: McNemar's test, mid-p, or from the bootstrap")
     adjusted: float = Field(description="the same, adjusted by Holm over all levels of all corruptions")
     worse: bool = Field(description="whether the score is worse, and `adjusted` below 0.05")
 

@@ -61,7 +61,7 @@ class Told:
 
     def said(self, raw: np.ndarray, geometry: Geometry | None) -> tuple[Any, ...]:
         """What an answer says, without its numbers."""
-        prediction = self.answer.decode(raw, geometry, self.labels, self.settled)
+        (prediction,) = self.answer.decode(raw[None], [geometry], self.labels, self.settled)
         return *prediction.said, prediction.abstained
 
 
