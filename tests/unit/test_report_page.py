@@ -42,7 +42,7 @@ from foveal.report.words import counted_groups, named, number
 from foveal.tasks import TASKS
 from foveal.types import Geometry
 
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "wbr"}
 HOSTILE = ["<script>alert(1)</script>", "\" onmouseover='alert(2)'", "$\\frac{1}$ & {{ 7 * 7 }}\n日本"]
 
 
@@ -473,7 +473,9 @@ def test_a_value_is_told_in_its_unit(tmp_path: Path) -> None:
         assert name in page.said
     assert "Largest errors" in page.said
     assert "Most confident" not in page.said
-    assert f"{report.mistakes[0].truth} → {report.mistakes[0].predicted} {report.mistakes[0].file}" in page.said
+    assert (
+        f"{report.mistakes[0].truth} → {report.mistakes[0].predicted} {report.mistakes[0].file[:-4]} .png" in page.said
+    )
     assert "What is taken for what" not in page.said
     assert "Value by value" not in page.said, "the scores are above"
     assert "Settled on the validation images" in page.said

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from foveal.cli.options import INTERRUPTED
 from foveal.cli.terminal import Murmur, err, json_object, out, printable
-from foveal.data.far import FEWEST
+from foveal.data.far import few
 from foveal.phrasing import amount, counted, listed
 from foveal.report import (
     Report,
@@ -106,8 +106,7 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
     elif len(dataset.given) < len(SPLITS):
         text = "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together"
         out.print(text, style="dim", soft_wrap=True)
-    if len(dataset) < FEWEST:
-        text = f"{counted(len(dataset), 'image')} are too few to say which are unlike the rest: {FEWEST} are needed"
+    if text := few(len(dataset) - dataset.twins.same):
         out.print(text, style="dim", soft_wrap=True)
     if len(numeric := [name for name in dataset.labels if name.isdecimal()]) == len(dataset.labels) >= MANY_NUMBERS:
         text = f"all {len(numeric)} labels are numbers: if they are amounts, such as ages, learn them as values:"

@@ -16,6 +16,7 @@ from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_
 from foveal.phrasing import counted
 from foveal.report.deciding import words_on_deciding
 from foveal.report.found import found_of
+from foveal.report.names import file_name
 from foveal.report.plots import (
     BOX_KINDS,
     Curve,
@@ -69,6 +70,7 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,
+        "file": file_name,
         "number": number,
         "flat": _flat,
         "named": named,
