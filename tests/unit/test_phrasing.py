@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from foveal.phrasing import amount, counted, listed
+from foveal.phrasing import amount, counted, listed, passes
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,14 @@ from foveal.phrasing import amount, counted, listed
 )
 def test_an_amount(value: float, told: str) -> None:
     assert amount(value) == told
+
+
+@pytest.mark.parametrize(
+    ("epochs", "told"),
+    [(3, "3"), (3.018, "3.02"), (3.001, "3"), (1234.5678, "1,235"), (0.5, "0.5"), (0.0408, "0.041"), (0, "0")],
+)
+def test_epochs_of_which_the_last_is_a_part(epochs: float, told: str) -> None:
+    assert passes(epochs) == told
 
 
 def test_nouns_follow_their_number() -> None:

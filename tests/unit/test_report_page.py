@@ -292,6 +292,17 @@ def test_best_and_last_are_told(plain: tuple[Report, Page]) -> None:
     assert "Validation accuracy: best and last 0.850 (epoch 6)" in plain[1].said
 
 
+def test_the_last_epoch_is_told_as_the_part_that_it_is(tmp_path: Path) -> None:
+    rows = [{**row, "passes": min(row["epoch"], 3.021)} for row in history(4)]
+    _, page = written(tmp_path, ["cat", "dog"], 120, rows=rows)
+    assert "Validation loss: best and last 0.500 (epoch 3.02)" in page.said
+    loss = next(svg for svg in re.findall("<svg.*?</svg>", page.text, re.DOTALL) if "loss by epoch" in svg)
+    marks = sorted({float(x) for x in re.findall('<circle cx="([^"]+)"', loss)})
+    third, last = marks[2], marks[3]
+    assert (last - LEFT) / (third - LEFT) == pytest.approx(3.021 / 3, abs=1e-3)
+    assert ">4</text>" not in loss
+
+
 def test_an_output_layer_that_was_fitted_alone_is_epoch_0(tmp_path: Path) -> None:
     rows = [{"epoch": 0, "learning_rate": 0.0, "validation_loss": 0.5, "validation_accuracy": 0.8, "seconds": 1.0}]
     _, page = written(tmp_path, ["cat", "dog"], 120, rows=rows)
