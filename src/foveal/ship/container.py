@@ -5,8 +5,8 @@ __all__ = ["container_files"]
 DOCKERFILE = """\
 # A server of the bundle beside this file, without PyTorch.
 #   docker build -t photos . && docker run -p 127.0.0.1:8000:8000 -v "$PWD/token:/run/secrets/token:ro" photos
-# Foveal comes from wheels/ when a wheel of it is there, otherwise from the package index, which holds what was published.
-# For any other version, before the build, CHECKOUT being a checkout of Foveal:
+# Foveal comes from wheels/ when a wheel of it is there, otherwise from the package index. A version that the index does
+# not have is put there before the build, CHECKOUT being a checkout of Foveal:
 #   pip wheel --no-deps -w wheels CHECKOUT
 FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
