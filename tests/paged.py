@@ -10,7 +10,7 @@ from foveal.tasks import TASKS
 
 __all__ = ["HOSTILE", "Page", "of_task", "page_of"]
 
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "wbr"}
 HOSTILE = ["<script>alert(1)</script>", "\" onmouseover='alert(2)'", "$\\frac{1}$ & {{ 7 * 7 }}\n日本"]
 
 

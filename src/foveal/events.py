@@ -65,8 +65,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """One line of history.jsonl: epoch (from 1; 0 is the probe), learning_rate, train_loss, train_SCORE,
-    validation_loss, validation_SCORE, seconds of training so far."""
+    """One line of history.jsonl: epoch (from 1; 0 is the probe), passes over the training images so far (3.02 where the
+    fourth epoch is a part of one), learning_rate, train_loss, train_SCORE, validation_loss, validation_SCORE, and
+    seconds of training so far."""
 
     epoch: int
     row: dict[str, Any]

@@ -4,7 +4,7 @@ import math
 import shlex
 from collections.abc import Sequence
 
-__all__ = ["amount", "command", "counted", "listed"]
+__all__ = ["amount", "command", "counted", "listed", "passes"]
 
 DIGITS = 4  # of a number that is not whole
 
@@ -29,6 +29,11 @@ def amount(value: float) -> str:
     decimals = max(0, DIGITS - 1 - math.floor(math.log10(abs(value))))
     whole, dot, rest = f"{value:,.{decimals}f}".partition(".")
     return f"{whole}{dot}{rest}".rstrip("0").rstrip(".") if dot else whole
+
+
+def passes(epochs: float) -> str:
+    """A number of passes over the training images, some of them in part: `3`, `3.02`, `0.5`, `0.041`."""
+    return amount(round(epochs, 2)) if epochs >= 1 else f"{epochs:.2g}"
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:

@@ -117,7 +117,7 @@ class Reader(Protocol):
         """`read` and `prepare` in one, which may decode at a smaller size; the geometry is in the file's pixels.
 
         Args:
-            resize: another implementation of the resampling, equal to the default one to one level.
+            resize: another implementation of the resampling, equal to the default one to two levels.
 
         Raises:
             UnreadableImage: with the reason.

@@ -137,6 +137,11 @@ class Twins:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def same(self) -> int:
+        """Images with the same pixels as another that stands for them."""
+        return int((self.alike >= 1).sum())
+
 
 NO_TWINS = Twins(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), np.zeros(0, bool))
 

@@ -22,6 +22,7 @@ from foveal.measure.paired import Difference
 from foveal.nets.layers import build
 from foveal.readers import ImageReader
 from foveal.readers.familiarity import strangeness
+from foveal.readers.fit import pillow_resize
 from foveal.recipe import InputContract
 from foveal.ship import bfloat, plain, rounded
 from foveal.ship.losses import telling
@@ -352,7 +353,7 @@ def test_few_images_tell_little_of_rounding() -> None:
 
 @pytest.mark.parametrize("rule", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_the_graph_resizes_as_foveal_does_to_a_level(rule: str, interpolation: str) -> None:
+def test_the_graph_resizes_as_foveal_does_to_two_levels(rule: str, interpolation: str) -> None:
     contract = InputContract.model_validate(
         {"height": 24, "width": 32, "channels": 3, "resize": rule, "interpolation": interpolation}
     )
@@ -365,7 +366,11 @@ def test_the_graph_resizes_as_foveal_does_to_a_level(rule: str, interpolation: s
         image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         ours = ImageReader().prepare(image, contract)[0].astype(int)
         theirs = network.feed({IMAGE: image[None]})["outputs"][0]
-        assert np.abs(ours - theirs).max() <= 1, (height, width)
+        assert np.abs(ours - theirs).max() <= 2, (height, width)
+    if rule == "stretch":  # Pillow begins with the columns here, and then bicubic is clipped elsewhere
+        tall = (rng.integers(0, 2, (72, 29, 3)) * 255).astype(np.uint8)
+        ours = pillow_resize(pillow_resize(tall, 32, 72, interpolation), 32, 24, interpolation).astype(int)
+        assert np.abs(ours - network.feed({IMAGE: tall[None]})["outputs"][0]).max() <= 2
 
 
 def test_torch_alone_comes_with_a_program_without_a_pickle(made: Callable[[str], Case]) -> None:

@@ -1,6 +1,7 @@
 """What a person sees in a terminal, whatever the task."""
 
 import io
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,11 @@ from foveal.task import FileAnswer, Prediction
 from foveal.tasks import TASKS
 from foveal.types import Reading
 
+BELOW = (
+    "images: train* 0, validation* 0, test* 0; 0 without a box",
+    "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together",
+    "30 different images are too few to say which look unlike the rest (50 are needed)",
+)
 Told = Callable[[], str]
 DATA = {
     "source": "photos",
@@ -48,8 +54,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Told]:
 
     def make(width: int) -> Told:
         file = io.StringIO()
+        console = Console(file=file, width=width, highlight=False, emoji=False, force_terminal=True, color_system=None)
         for room in (show, show_answers):
-            monkeypatch.setattr(room, "out", Console(file=file, width=width, highlight=False, emoji=False))
+            monkeypatch.setattr(room, "out", console)
         return file.getvalue
 
     return make
@@ -146,6 +153,22 @@ def test_what_look_says_of_values_and_of_several_labels(terminal: Callable[[int]
     rows = [line.split() for line in told().splitlines()]
     assert ["cat", "0", "0", "0", "15"] in rows
     assert ["dog", "0", "0", "0", "10"] in rows
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_is_said_below_a_table_is_as_wide_as_the_terminal(
+    terminal: Callable[[int], Told], tmp_path: Path, width: int
+) -> None:
+    rows = ["file,label,x0,y0,x1,y1"]
+    for k in range(30):
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (9, 9), dtype=np.uint8)).save(tmp_path / f"{k}.png")
+        rows.append(f"{k}.png,a,1,1,5,5")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    dataset = foveal.look(tmp_path / "boxes.csv")
+    told = terminal(width)
+    show.data(summary(dataset, TASKS[dataset.task]), dataset, "")
+    lines = [line for text in BELOW for line in textwrap.wrap(text, width, break_on_hyphens=False)]
+    assert [line.rstrip() for line in told().splitlines()][-len(lines) :] == lines
 
 
 def test_boxes_are_listed_with_the_numbers_that_explain_takes(terminal: Callable[[int], Told]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import foveal
-from foveal.phrasing import amount, command, counted, listed
+from foveal.phrasing import amount, command, counted, listed, passes
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ from foveal.phrasing import amount, command, counted, listed
 )
 def test_an_amount(value: float, told: str) -> None:
     assert amount(value) == told
+
+
+@pytest.mark.parametrize(
+    ("epochs", "told"),
+    [(3, "3"), (3.018, "3.02"), (3.001, "3"), (1234.5678, "1,235"), (0.5, "0.5"), (0.0408, "0.041"), (0, "0")],
+)
+def test_epochs_of_which_the_last_is_a_part(epochs: float, told: str) -> None:
+    assert passes(epochs) == told
 
 
 def test_nouns_follow_their_number() -> None:

@@ -75,6 +75,8 @@ def test_it_says_what_was_measured() -> None:
     assert "640 train, 160 test (test as the source divides them)" in text
     assert "mobilenetv2\\_100 from a\\_file.safetensors; licence: bsd-3-clause" in text
     assert "9 epochs in 12 s on a CPU" in text
+    part = report(history=[ReportEpoch(epoch=4, passes=3.018, learning_rate=0.0, seconds=12.3)])
+    assert "- 3.02 epochs in 12 s" in model_card(part)
 
 
 def test_from_scratch_and_without_a_name_on_the_hub() -> None:

@@ -24,12 +24,15 @@ from foveal.data.sources.folder import FolderSource
 from foveal.data.telling import contradictory, telling_pairs
 from foveal.errors import SourceError
 from foveal.measure import wilson
-from foveal.report import pictured
+from foveal.report import pictured, write_page
+from foveal.report.names import file_name
 from foveal.run import Run
 from foveal.tasks import TASKS
 from foveal.types import Dataset, Entry, Finding, Twins
 
 NAN = np.nan
+CUT = {f"test/cat/cut {row:02}.jpg": jpeg(photo(row, 48, 64))[:700] for row in range(12)}
+BROKEN = {**CUT, "train/dog/<i>no_image</i>.jpg": b"<html>"}
 HOSTILE = '<b onmouseover="alert(1)">&'
 
 
@@ -227,6 +230,8 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Run:
     mirrored = Image.open(folder / "test/dog/05.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     put("train/dog/mirrored.jpg", jpeg(mirrored))
     put("test/cat/blank.jpg", jpeg(Image.new("RGB", (64, 48), "white")))
+    for name, content in BROKEN.items():
+        put(name, content)
     size = {"input.height": 16, "input.width": 16}
     return foveal.train(
         folder, net="4c3-gap", epochs=1, recipe="default", pretrained=False, out=folder.with_name("run"), **size
@@ -261,6 +266,63 @@ def test_twins_and_outliers_are_shown(leaking: Run) -> None:
     assert "no picture" not in page
     assert {"train/dog/twin.jpg", "test/cat/blank.jpg"} <= pictured(report)
     assert foveal.Report.model_validate_json((leaking.report / "report.json").read_bytes()) == report
+
+
+def test_files_that_are_left_out_are_named_with_the_reason(leaking: Run) -> None:
+    report = foveal.Report.read(leaking.report / "report.json")
+    assert report.found is not None
+    left = report.found.left_out
+    assert left is not None
+    cut, other = left.reasons
+    assert (left.count, cut.count, other.count) == (13, 12, 1)
+    assert (cut.kind, cut.reason) == ("unreadable", "truncated: the file ends before the image does")
+    assert cut.files == sorted(CUT)[:10]
+    assert other.reason.startswith("not an image: ")
+    assert other.files == ["train/dog/<i>no_image</i>.jpg"]
+    assert left.command == f"foveal look {leaking.info['source']} --json"
+    page = (leaking.report / "report.html").read_text()
+    assert "13 files cannot be used and are left out: nothing was learned from them, and they are in no score." in page
+    assert f"<code>{left.command}</code> names all of them." in page
+    assert "<li>Truncated: the file ends before the image does (12 files)<br>" in page
+    assert f"{file_name(sorted(CUT)[9])} and 2 more</small>" in page
+    assert "(1 file)<br><small>train/<wbr>dog/<wbr>&lt;i&gt;no_<wbr>image&lt;/<wbr>i&gt;" in page
+    assert foveal.look(leaking.info["source"]).findings[0].files == tuple(sorted(CUT)), "what the command prints"
+
+
+def test_the_report_says_why_no_outliers_were_looked_for(leaking: Run, tmp_path: Path) -> None:
+    report = foveal.Report.read(leaking.report / "report.json")
+    assert report.found is not None
+    assert report.found.twins is not None
+    assert report.found.twins.same == 1
+
+    def told(images: int) -> str:
+        found = report.found.model_copy(update={"outliers": None})  # pyright: ignore[reportOptionalMemberAccess]
+        data = report.data.model_copy(update={"images": images})
+        write_page(report.model_copy(update={"found": found, "data": data}), {}, tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text()
+
+    reason = "49 different images are too few to say which look unlike the rest (50 are needed)"
+    assert f"<h3>Images unlike the rest</h3>\n<p>They were not looked for: {reason}.</p>" in told(50)
+    assert "Images unlike the rest" not in told(51)
+    few = dataset_of(np.zeros(49, np.int64), "t" * 49, [])
+    assert found_in(run_of(tmp_path / "run", {}), TASKS["classification"], few)["outliers"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "html"),
+    [
+        ("test/cats/IMG_2020-1.jpg", "test/<wbr>cats/<wbr>IMG_<wbr>2020-<wbr>1<b>.jpg</b>"),
+        ("26_1__2017.jpg.chip.jpg", "26_<wbr>1__<wbr>2017.jpg<b>.chip.jpg</b>"),
+        ("scan.nii.gz", "scan<b>.nii.gz</b>"),
+        (r"a\b.PNG", r"a\<wbr>b<b>.PNG</b>"),
+        ("no extension", "no extension"),
+        (".hidden", ".hidden"),
+        ("x.2024", "x.2024"),
+        ("<b>&_.j<pg", "&lt;b&gt;&amp;_<wbr>.j&lt;pg"),
+    ],
+)
+def test_where_a_line_may_end_in_the_name_of_a_file(name: str, html: str) -> None:
+    assert file_name(name) == html.replace("<b>", '<span class="whole">').replace("</b>", "</span>")
 
 
 def test_suspects_are_shown_once_somebody_has_looked(leaking: Run) -> None:

@@ -15,6 +15,7 @@ from foveal.examples import Examples
 from foveal.measure import measure_labels
 from foveal.report import Report, build_report, write_page
 from foveal.report.page import cautions
+from foveal.report.plots import LEFT
 from foveal.tasks import TASKS
 from paged import HOSTILE, Page
 
@@ -228,6 +229,17 @@ def test_short_histories(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
 def test_best_and_last_are_told(plain: tuple[Report, Page]) -> None:
     assert "Validation loss: best 0.500 (epoch 4), last 0.580 (epoch 6)" in plain[1].said
     assert "Validation accuracy: best and last 0.850 (epoch 6)" in plain[1].said
+
+
+def test_the_last_epoch_is_told_as_the_part_that_it_is(tmp_path: Path) -> None:
+    rows = [{**row, "passes": min(row["epoch"], 3.021)} for row in history(4)]
+    _, page = written(tmp_path, ["cat", "dog"], 120, rows=rows)
+    assert "Validation loss: best and last 0.500 (epoch 3.02)" in page.said
+    loss = next(svg for svg in re.findall("<svg.*?</svg>", page.text, re.DOTALL) if "loss by epoch" in svg)
+    marks = sorted({float(x) for x in re.findall('<circle cx="([^"]+)"', loss)})
+    third, last = marks[2], marks[3]
+    assert (last - LEFT) / (third - LEFT) == pytest.approx(3.021 / 3, abs=1e-3)
+    assert ">4</text>" not in loss
 
 
 def test_an_output_layer_that_was_fitted_alone_is_epoch_0(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def test_a_value_is_told_in_its_unit(tmp_path: Path) -> None:
         assert name in page.said
     assert "Largest errors" in page.said
     assert "Most confident" not in page.said
-    assert f"{report.mistakes[0].truth} → {report.mistakes[0].predicted} {report.mistakes[0].file}" in page.said
+    assert (
+        f"{report.mistakes[0].truth} → {report.mistakes[0].predicted} {report.mistakes[0].file[:-4]} .png" in page.said
+    )
     assert "What is taken for what" not in page.said
     assert "Value by value" not in page.said, "the scores are above"
     assert "Settled on the validation images" in page.said

@@ -72,7 +72,7 @@ def test_the_shape_of_the_file(tmp_path: Path) -> None:
     assert (got["points"], got["curves"], got["errors"], got["settled"]) == ([], [], {}, {})
     assert list(got["data"]["labels"]) == ["b", "a"]
     assert got["recipe"] == {"name": "default", "seed": 3}
-    assert got["history"] == [{**EPOCH, "validation_loss": None, "validation_accuracy": None}]
+    assert got["history"] == [{**EPOCH, "passes": None, "validation_loss": None, "validation_accuracy": None}]
     created = datetime.fromisoformat(got["created"])
     assert created.tzinfo == UTC
     assert abs((datetime.now(UTC) - created).total_seconds()) < 60
@@ -220,7 +220,7 @@ def test_what_the_looks_of_all_runs_do_to_the_number() -> None:
 def test_json_schema_describes_every_field() -> None:
     schema = Report.model_json_schema()
     models = [schema, *schema["$defs"].values()]
-    assert len(models) == 31
+    assert len(models) == 33
     assert all(field.get("description") for model in models for field in model["properties"].values())
     assert set(schema["required"]) >= {"scores", "baselines", "per_label", "looks", "recipe", "data", "environment"}
 

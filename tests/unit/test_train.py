@@ -123,6 +123,7 @@ def test_the_last_epoch_may_be_a_part_of_one(
     assert rates == pytest.approx([0.1 * (1 - step / total) for step in range(total)])
     rows = foveal.Run.open(tmp_path / "run").history()
     assert [row["epoch"] for row in rows] == list(range(1, started.epochs + 1))
+    assert [row["passes"] for row in rows] == [*range(1, started.epochs), round(total / 6, 3)]
     assert [row["learning_rate"] for row in rows] == pytest.approx(rates[::6])
     assert (finished.reason, finished.epochs) == ("done", started.epochs)
 

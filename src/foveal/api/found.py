@@ -14,6 +14,8 @@ from foveal.types import Dataset, Finding, Reading
 __all__ = ["found_in"]
 
 SHOWN = 6  # of each
+NAMED, REASONS = 10, 10  # files of a reason for leaving them out, and such reasons
+LEFT_OUT = ("unreadable", "wrong-target", "wrong-row", "missing-file", "contradicting-row", "wrong-name")
 OPTIONS = {
     "target": "--target",
     "path": "--path-column",
@@ -32,11 +34,24 @@ def found_in(run: Run, task: Task, dataset: Dataset) -> dict[str, Any]:
     suspects = recall_suspects(dataset) if task.suspicion else None
     judged = task.suspicion is not None and suspects is None and len(dataset) >= FEWEST_JUDGED
     return {
+        "left_out": _left_out(run, dataset),
         "twins": _twins(task, dataset),
         "outliers": _outliers(task, dataset),
         "suspects": _suspects(task, dataset, suspects) if suspects else None,
-        "suspects_command": _command(run, dataset) if judged else None,
+        "suspects_command": _command(run, dataset, "--suspects") if judged else None,
     }
+
+
+def _left_out(run: Run, dataset: Dataset) -> dict[str, Any] | None:
+    lost = [finding for finding in dataset.findings if finding.kind in LEFT_OUT]
+    if not lost:
+        return None
+    reasons = [
+        {"kind": one.kind, "reason": one.message, "count": max(1, len(one.files)), "files": list(one.files[:NAMED])}
+        for one in sorted(lost, key=lambda one: -len(one.files))
+    ]
+    count = sum(reason["count"] for reason in reasons)
+    return {"count": count, "reasons": reasons[:REASONS], "command": _command(run, dataset, "--json")}
 
 
 def _twins(task: Task, dataset: Dataset) -> dict[str, Any] | None:
@@ -59,11 +74,10 @@ def _twins(task: Task, dataset: Dataset) -> dict[str, Any] | None:
 
 
 def _outliers(task: Task, dataset: Dataset) -> dict[str, Any] | None:
-    from foveal.data.far import FEWEST, outliers
+    from foveal.data.far import few, outliers
 
     found = outliers(dataset.findings)
-    different = len(dataset) - int((dataset.twins.alike >= 1).sum())
-    if not found and different < FEWEST:
+    if not found and few(len(dataset) - dataset.twins.same):
         return None
     row_of = _rows_of([file for file, *_ in found[:SHOWN]], dataset)
     shown = [
@@ -117,8 +131,8 @@ def _rows_of(files: list[str], dataset: Dataset) -> dict[str, int]:
     return {file: rows[file] for file in files}
 
 
-def _command(run: Run, dataset: Dataset) -> str:
-    """The command that judges the targets of these images, read as the run read them."""
+def _command(run: Run, dataset: Dataset, option: str) -> str:
+    """`foveal look` with that option, of these images, read as the run read them."""
     from foveal.data.memo import recall_task
     from foveal.tasks import TASKS
 
@@ -129,4 +143,4 @@ def _command(run: Run, dataset: Dataset) -> str:
     by_itself = recall_task(dataset.source, tuple(TASKS))  # nothing is listed again only to find out
     parts += ["--task", dataset.task] if by_itself != dataset.task else []
     parts += ["--decisions", str(run.decisions)] if dataset.decisions else []
-    return command(*parts, "--suspects")
+    return command(*parts, option)

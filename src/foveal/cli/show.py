@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from foveal.cli.terminal import UNLIMITED, Murmur, err, json_object, out, printable
-from foveal.data.far import FEWEST
+from foveal.data.far import few
 from foveal.phrasing import amount, counted, listed
 from foveal.report import (
     Report,
@@ -86,15 +86,17 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
         f"height×width {spread} · {modes}",
         soft_wrap=True,
     )
-    out.print(_labels(facts, dataset, note) if facts["labels"] else _values(facts, dataset, note))
+    table, below = _labels(facts, dataset, note) if facts["labels"] else _values(facts, dataset, note)
+    out.print(table)
+    if below:
+        _below(below)
     if note:
         out.print(f"[yellow]It cannot be trained on as it is:[/] {escape(note)}")
     elif len(dataset.given) < len(SPLITS):
         text = "* as training would divide it: stratified, seeded, duplicates and near-duplicates kept together"
-        out.print(text, style="dim", soft_wrap=True)
-    if len(dataset) < FEWEST:
-        text = f"{counted(len(dataset), 'image')} are too few to say which are unlike the rest: {FEWEST} are needed"
-        out.print(text, style="dim", soft_wrap=True)
+        _below(text)
+    if text := few(len(dataset) - dataset.twins.same):
+        _below(text)
     if len(numeric := [name for name in dataset.labels if name.isdecimal()]) == len(dataset.labels) >= MANY_NUMBERS:
         text = f"all {len(numeric)} labels are numbers: if they are amounts, such as ages, learn them as values:"
         out.print(f"[yellow]note:[/] {text} --task regression", soft_wrap=True)
@@ -102,8 +104,13 @@ def data(facts: dict[str, Any], dataset: Dataset, note: str) -> None:
         _finding(finding)
 
 
-def _labels(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
-    """Images, or boxes, a label and split; of several labels at once each counts on its own."""
+def _below(text: str) -> None:
+    """A line below a table, as wide as the terminal (a caption is as narrow as its table); in a pipe it is whole."""
+    out.print(text, style="dim", markup=False, soft_wrap=not out.is_terminal)
+
+
+def _labels(facts: dict[str, Any], dataset: Dataset, note: str) -> tuple[Table, str]:
+    """Images, or boxes, a label and split; of several labels at once each counts on its own. What to say below it."""
     from foveal.tasks import named_task
 
     kind, answer = "boxes" if "boxes" in facts else "labels", named_task(dataset.task).answer
@@ -115,24 +122,25 @@ def _labels(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
     for label in dataset.labels:
         counts = [*(part[label] for part in parts), facts[kind][label]]
         table.add_row(escape(label), *(f"{count:,}" for count in counts))
-    if kind == "boxes":
-        counted = zip(_splits(dataset, note), (len(dataset.rows(name)) for name in SPLITS))
-        images = ", ".join(f"{name} {count:,}" for name, count in counted)
-        table.caption, table.caption_justify = f"images: {images}; {facts['empty']:,} without a box", "left"
-    return table
+    below = f"{_divided(dataset, note)}; {facts['empty']:,} without a box" if kind == "boxes" else ""
+    return table, below
 
 
-def _values(facts: dict[str, Any], dataset: Dataset, note: str) -> Table:
-    """The values' range, and below it images a split."""
+def _values(facts: dict[str, Any], dataset: Dataset, note: str) -> tuple[Table, str]:
+    """The values' range, and what to say below it."""
     kinds = ("smallest", "median", "mean", "largest")
     table = Table("value", box=None, header_style="bold", pad_edge=False)
     for kind in kinds:
         table.add_column(kind, justify="right")
     for name, row in facts.get("values", {}).items():
         table.add_row(escape(name), *(amount(row[kind]) for kind in kinds))
+    return table, _divided(dataset, note)
+
+
+def _divided(dataset: Dataset, note: str) -> str:
+    """Images a split, in a line."""
     counts = [f"{name} {len(dataset.rows(split)):,}" for name, split in zip(_splits(dataset, note), SPLITS)]
-    table.caption, table.caption_justify = ", ".join(counts), "left"
-    return table
+    return f"images: {', '.join(counts)}"
 
 
 def _splits(dataset: Dataset, note: str) -> list[str]:
@@ -189,9 +197,9 @@ def scores(report: Report) -> None:
         out.print()
     form, rows = _fitting(lambda form: _rows(report, form))
     out.print(rows)
-    out.print(f"{told}{', those of the labels in the report' if form == BARE else ''}", style="dim")
+    _below(f"{told}{', those of the labels in the report' if form == BARE else ''}")
     if looked := words_on_looks(report):
-        out.print(looked, style="dim", soft_wrap=True)
+        _below(looked)
     _decisions(report)
 
 
@@ -249,7 +257,7 @@ def before_after(found: "BeforeAfter", headline: Sequence[str]) -> None:
         table.add_row(f"{escape(label)}, {named(shown)}", *cells)
     out.print()
     out.print(table)
-    out.print(f"on the {counted(found.images, 'test image')} of what the old network knew", style="dim")
+    _below(f"on the {counted(found.images, 'test image')} of what the old network knew")
 
 
 def wrote(file: Path, what: str = "") -> None:

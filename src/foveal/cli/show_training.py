@@ -14,7 +14,7 @@ from foveal.cli.show import err
 from foveal.cli.terminal import Murmur
 from foveal.errors import LeadEnded
 from foveal.events import EpochEnded, Event, Finished, Paced, Probing, Started, Step
-from foveal.phrasing import command, counted
+from foveal.phrasing import command, counted, passes
 from foveal.report import number
 from foveal.run import Run
 
@@ -104,7 +104,8 @@ def following(events: Iterator[Event]) -> bool:
 def _introduce(started: Started) -> None:
     recipe = Run(started.run).recipe
     sizes = f"{counted(started.images, 'image')}, {counted(started.parameters, 'parameter')}"
-    length = f"{counted(recipe.epochs, 'epoch')} of {counted(started.steps, 'step')}"
+    epochs = _passes(started.total, started)
+    length = f"{epochs} epoch{'' if epochs == '1' else 's'} of {counted(started.steps, 'step')}"
     where = f"{started.precision} on {escape(started.device)}"
     err.print(f"[bold]{escape(str(started.run))}[/]: {sizes}, {length}, {where}", soft_wrap=True)
     size = "×".join(map(str, (recipe.input.height, recipe.input.width, recipe.input.channels)))
@@ -115,7 +116,14 @@ def _introduce(started: Started) -> None:
     if started.epochs and started.epoch == started.epochs:
         err.print("training was finished before")
     elif started.epoch or started.step:
-        err.print(f"going on from epoch {started.epoch + 1}, step {started.step + 1}")
+        done = _passes(started.epoch * started.steps + started.step, started)
+        place = f"epoch {started.epoch + 1}, step {started.step + 1}"
+        err.print(f"going on from {place}: {done} of {epochs} epochs are done")
+
+
+def _passes(steps: float, started: Started) -> str:
+    """So many steps as epochs: `3.02`."""
+    return passes(steps / started.steps)
 
 
 def _bar(started: Started) -> Bar:
@@ -131,17 +139,20 @@ def _bar(started: Started) -> Bar:
 
 
 def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
+    total = bar.tasks[task].total or started.total  # the clock may have changed it
+    epochs = _passes(total, started)
     if isinstance(event, Step):
         scores = " ".join(f"{name} {number(value, name)}" for name, value in event.scores.items())
         done = event.epoch * started.steps + event.step
-        bar.update(task, completed=done, status=f"epoch {event.epoch + 1} loss {event.loss:.3f} {scores}")
+        bar.update(
+            task, completed=done, status=f"epoch {_passes(done, started)}/{epochs} loss {event.loss:.3f} {scores}"
+        )
     elif isinstance(event, Probing):
         bar.update(task, status=f"features of {event.done:,} of {event.total:,} images")
     elif isinstance(event, Paced):
         bar.update(task, total=event.total)
     elif isinstance(event, EpochEnded):
-        epochs = max(started.epochs, event.epoch)  # the clock may have added one
-        parts = [f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}" if event.epoch else "probe"]
+        parts = [f"epoch {passes(event.row['passes']):>{len(epochs)}}/{epochs}" if event.epoch else "probe"]
         for split in ("train", "validation"):
             values = {k.removeprefix(f"{split}_"): v for k, v in event.row.items() if k.startswith(f"{split}_")}
             told = [f"{name} {number(value, name)}" for name, value in values.items()]
@@ -149,6 +160,7 @@ def _progress(event: Event, bar: Bar, task: Any, started: Started) -> None:
         parts.append(f"{event.row['seconds']:.0f} s{' *' if event.best else ''}")
         err.print(" · ".join(parts), soft_wrap=True)
     elif isinstance(event, Finished) and event.reason == "done" and event.epochs < started.epochs:
-        err.print(f"ended with epoch {event.epochs} of {started.epochs}: the minutes for training were over")
+        planned = _passes(started.total, started)
+        err.print(f"ended after {epochs} of {planned} epochs: the minutes for training were over")
     elif isinstance(event, Finished) and event.reason == "patience":
         err.print(f"stopped early: no better epoch on validation since {event.kept}")

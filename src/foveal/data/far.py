@@ -26,9 +26,21 @@ import numpy as np
 from foveal.data.findings import SHOWN
 from foveal.data.seen import Seen
 from foveal.data.traits import TRAITS
+from foveal.phrasing import counted
 from foveal.types import Entry, Finding
 
-__all__ = ["FEWEST", "OUTLIER", "Far", "about_far", "distances", "far_from_others", "offs", "outliers", "threshold"]
+__all__ = [
+    "FEWEST",
+    "OUTLIER",
+    "Far",
+    "about_far",
+    "distances",
+    "far_from_others",
+    "few",
+    "offs",
+    "outliers",
+    "threshold",
+]
 
 Far = list[tuple[str, float, str]]
 """Hash of the content, distance as a multiple of the threshold (above 1), and what is unusual; the farthest first."""
@@ -144,6 +156,19 @@ def _share(less: float) -> str:
 
 def _joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def few(different: int) -> str:
+    """Why outliers are not looked for, in words without a full stop; empty where they are.
+
+    Args:
+        different: images of different pixels.
+    """
+    if different >= FEWEST:
+        return ""
+    images = counted(different, "different image")
+    be = "is" if different == 1 else "are"
+    return f"{images} {be} too few to say which look unlike the rest ({FEWEST} are needed)"
 
 
 def outliers(findings: Sequence[Finding]) -> list[tuple[str, float, str]]:

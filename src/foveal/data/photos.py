@@ -10,12 +10,16 @@ SMALL = 128 * 128  # pixels; below it calling torch costs more than it saves, an
 
 
 def resize(array: np.ndarray, width: int, height: int, interpolation: str) -> np.ndarray:
-    """As `foveal.readers.fit.pillow_resize`, in a quarter of the time for photographs that become smaller: torch's
-    antialiased resampling of uint8 (made after Pillow-SIMD, with weights of 16 bits).
+    """As `foveal.readers.fit.pillow_resize` to two levels, in a quarter of the time for photographs that shrink, by
+    torch's antialiased resampling of uint8 (made after Pillow-SIMD). Which is taken depends on the image and the
+    sizes alone.
 
-    Which of the two is taken depends on the image and the sizes alone. In 1.2 billion values, of noise and of
-    photographs at random sizes, torch's were one level off for 1 in 500 and two levels for 17; bicubic was two off
-    for 1 in 100,000, and stays with Pillow.
+    Both sum along one axis, round to a level, sum along the other and round again: they end within a level of the exact
+    value, torch by a few hundredths more, since its weights have 16 bits and Pillow's 22. So they are two levels apart
+    at most. torch begins with the rows; Pillow 13 does, too, but not where the height falls much more than the width.
+    In noise at random sizes, in the same order 1 value in 330 was one level apart and 19 in 3.7 billion two; in the
+    other order 1 in 4 and 2 in 1.5 billion. In photographs 1 in 41, and of 200 million none was two apart. Bicubic is
+    clipped between the two, could be thirty apart in the other order, and stays with Pillow.
     """
     smaller = array.shape[0] >= height and array.shape[1] >= width
     if not smaller or interpolation != "bilinear" or array.shape[0] * array.shape[1] <= SMALL:

@@ -86,7 +86,7 @@ def telling_pairs(dataset: Dataset, answer: Answer, most: int) -> TwinPairs:
     found = rows_with_twins(twins, len(dataset), test, learned)
     return TwinPairs(
         count=len(twins),
-        same=int((twins.alike >= 1).sum()),
+        same=twins.same,
         mirrored=int(twins.mirrored.sum()),
         contrary=int(contrary.sum()),
         test_images=int(found.sum()),

@@ -159,6 +159,7 @@ class _Training(Steps):
         train = {f"train_{name}": value for name, value in state.means().items()}
         row = {
             "epoch": number,
+            "passes": round(self.done / self.steps, 3) if number else 0.0,
             "learning_rate": rate,
             **train,
             **(self._validate() if self.due(number) else {}),

@@ -131,7 +131,7 @@ class ImageReader:
         then resizing; everything else gives what `prepare(read(source))` gives. Geometry is in the pixels of the file.
 
         Args:
-            resize: another implementation of the resampling, equal to Pillow's to one level.
+            resize: another implementation of the resampling, equal to Pillow's to two levels.
 
         Raises:
             UnreadableImage: with the reason.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.files import write_atomic
-from foveal.phrasing import counted
+from foveal.phrasing import counted, passes
 from foveal.report.deciding import words_on_deciding
 from foveal.report.page import cautions
 from foveal.report.schema import Report
@@ -161,7 +161,8 @@ def _data(report: Report) -> str:
 
 def _training(report: Report, weights: Mapping[str, Any] | None) -> str:
     recipe, where = report.recipe, report.environment
-    epochs = report.history[-1].epoch if report.history else 0
+    last = report.history[-1] if report.history else None
+    done = (last.epoch if last.passes is None else last.passes) if last else 0
     taken = f" in {report.history[-1].seconds:,.0f} s" if report.history else ""
     began = "From scratch."
     if weights:
@@ -171,7 +172,8 @@ def _training(report: Report, weights: Mapping[str, Any] | None) -> str:
         )
     lines = [
         began,
-        f"{counted(epochs, 'epoch')}{taken} on {_plain(str(where.get('device_name')))}, {recipe.get('precision')}, "
+        f"{passes(done)} epoch{'' if done == 1 else 's'}{taken} on {_plain(str(where.get('device_name')))}, "
+        f"{recipe.get('precision')}, "
         f"{recipe.get('optimizer')}, batches of {recipe.get('batch_size')}, seed {recipe.get('seed')}; "
         "all of it in recipe.json.",
     ]

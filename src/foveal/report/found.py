@@ -5,10 +5,19 @@ from typing import Any
 
 import numpy as np
 
+from foveal.data.far import few
 from foveal.phrasing import counted, listed
 from foveal.report.plots import boxes_svg, picture_uri, thumbnail_uri
 from foveal.report.schema import Report
-from foveal.report.schema_found import ReportFoundImage, ReportOutliers, ReportPair, ReportSuspects, ReportTwins
+from foveal.report.schema_found import (
+    ReportFoundImage,
+    ReportLeftOut,
+    ReportOutliers,
+    ReportPair,
+    ReportReason,
+    ReportSuspects,
+    ReportTwins,
+)
 from foveal.report.words import named, number
 
 __all__ = ["found_of", "pictured"]
@@ -35,9 +44,11 @@ def found_of(report: Report, pictures: Mapping[str, np.ndarray]) -> dict[str, An
     lost = len({image.file for image in _images(report)} - set(pictures))
     return {
         "what": what,
+        "left_out": _left_out(found.left_out) if found.left_out else None,
+        "reasons": [_reason(reason) for reason in found.left_out.reasons] if found.left_out else [],
         "twins": _twins(found.twins, what) if found.twins else None,
         "pairs": [_pair(pair, what, pictures) for pair in found.twins.shown] if found.twins else [],
-        "outliers": _outliers(found.outliers) if found.outliers else None,
+        "outliers": _outliers(found.outliers) if found.outliers else _nobody_looked(report),
         "unlike": [_shown(image, pictures) for image in found.outliers.shown] if found.outliers else [],
         "suspects": _suspects(found.suspects) if found.suspects else None,
         "doubted": [_shown(image, pictures) for image in found.suspects.shown] if found.suspects else [],
@@ -55,6 +66,29 @@ def _images(report: Report) -> list[ReportFoundImage]:
         return []
     pairs = [image for pair in (found.twins.shown if found.twins else []) for image in pair.images]
     return [*pairs, *(image for part in (found.outliers, found.suspects) if part for image in part.shown)]
+
+
+def _left_out(left: ReportLeftOut) -> str:
+    one = left.count == 1
+    more = " The reasons with the most files are shown." if sum(r.count for r in left.reasons) < left.count else ""
+    return (
+        f"{counted(left.count, 'file')} cannot be used and {'is' if one else 'are'} left out: nothing was learned from "
+        f"{'it' if one else 'them'}, and {'it is' if one else 'they are'} in no score.{more}"
+    )
+
+
+def _reason(reason: ReportReason) -> dict[str, Any]:
+    """A reason, the first files with it, and how many more there are."""
+    more = reason.count - len(reason.files)
+    rest = f"and {more:,} more" if reason.files and more else ""
+    return {"reason": reason.reason, "count": counted(reason.count, "file"), "files": reason.files, "rest": rest}
+
+
+def _nobody_looked(report: Report) -> list[str]:
+    """Why there are no outliers to show, as far as the numbers of the report say it."""
+    found = report.found
+    different = report.data.images - (found.twins.same if found and found.twins else 0)
+    return [f"They were not looked for: {told}."] if (told := few(different)) else []
 
 
 def _twins(twins: ReportTwins, what: str) -> list[str]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from foveal.files import write_atomic
 from foveal.measure import BASELINES, ERROR_KINDS, ERRORS, PER_LABEL, PER_LABEL_OF_BOXES, SCORES
-from foveal.phrasing import counted
+from foveal.phrasing import counted, passes
 from foveal.report.deciding import words_on_deciding
 from foveal.report.found import found_of
+from foveal.report.names import file_name
 from foveal.report.plots import (
     BOX_KINDS,
     Curve,
@@ -69,10 +70,12 @@ def write_page(report: Report, images: Mapping[str, np.ndarray], path: Path) -> 
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,
+        "file": file_name,
         "number": number,
         "flat": _flat,
         "named": named,
         "opening": _opening,
+        "passes": passes,
         "placed": _placed,
         "unbroken": _unbroken,
     }
@@ -271,7 +274,8 @@ def _curves(report: Report) -> list[dict[str, Any]]:
 
 
 def _points(rows: list[dict[str, Any]], key: str) -> Curve:
-    return [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+    places = [row["epoch"] if row["passes"] is None else row["passes"] for row in rows]
+    return [(place, row[key]) for place, row in zip(places, rows) if row.get(key) is not None]
 
 
 def _confusion(confusion: ReportConfusion) -> dict[str, Any]:

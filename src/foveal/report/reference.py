@@ -31,8 +31,10 @@ from foveal.report.schema import (
 from foveal.report.schema_found import (
     ReportFound,
     ReportFoundImage,
+    ReportLeftOut,
     ReportOutliers,
     ReportPair,
+    ReportReason,
     ReportSuspects,
     ReportTwins,
 )
@@ -73,6 +75,8 @@ PARTS = (
     ReportLevel,
     ReportWithoutTwins,
     ReportFound,
+    ReportLeftOut,
+    ReportReason,
     ReportTwins,
     ReportPair,
     ReportOutliers,

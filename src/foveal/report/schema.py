@@ -97,6 +97,11 @@ class ReportEpoch(BaseModel):
     __pydantic_extra__: dict[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     epoch: int = Field(description="from 1; 0 is the output layer fitted before the first")
+    passes: float | None = Field(
+        None,
+        description="over the training images by its end: 3.02 where the fourth epoch is a part of one; null in a run "
+        "of before it was kept",
+    )
     learning_rate: float = Field(description="at the end of the epoch")
     train_loss: float | None = Field(None, description="mean over the epoch's steps, dropout and augmentation included")
     train_accuracy: float | None = Field(None, description="likewise; absent where the task has another score")

@@ -5,7 +5,16 @@ from pydantic import Field
 from foveal.report.schema_part import Part, ReportBox, ReportScore
 from foveal.types import SplitName
 
-__all__ = ["ReportFound", "ReportFoundImage", "ReportOutliers", "ReportPair", "ReportSuspects", "ReportTwins"]
+__all__ = [
+    "ReportFound",
+    "ReportFoundImage",
+    "ReportLeftOut",
+    "ReportOutliers",
+    "ReportPair",
+    "ReportReason",
+    "ReportSuspects",
+    "ReportTwins",
+]
 
 
 class ReportFoundImage(Part):
@@ -70,9 +79,27 @@ class ReportSuspects(Part):
     shown: list[ReportFoundImage] = Field(description="the worst first, one an image")
 
 
+class ReportReason(Part):
+    """Files that are left out for the same reason."""
+
+    kind: str = Field(description="of the finding: `unreadable`, `wrong-target`, `missing-file`, …")
+    reason: str = Field(description="what was seen, as `look` says it")
+    count: int = Field(description="files; of a table, rows without a file, too")
+    files: list[str] = Field(description="the first of them, as the source names them")
+
+
+class ReportLeftOut(Part):
+    """What was meant to be learned from or measured, and cannot be used."""
+
+    count: int = Field(description="files; of a table, rows without a file, too")
+    reasons: list[ReportReason] = Field(description="those with the most files, the most first")
+    command: str = Field(description="the command that names all of them")
+
+
 class ReportFound(Part):
     """What the data check found, as images to look at."""
 
+    left_out: ReportLeftOut | None = Field(None, description="null where every file can be used")
     twins: ReportTwins | None = Field(
         description="null where the images are too many to be compared in pairs, and no two have the same pixels"
     )

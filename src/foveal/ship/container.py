@@ -5,12 +5,16 @@ __all__ = ["container_files"]
 DOCKERFILE = """\
 # A server of the bundle beside this file, without PyTorch.
 #   docker build -t photos . && docker run -p 127.0.0.1:8000:8000 -v "$PWD/token:/run/secrets/token:ro" photos
-# Wheels in wheels/ are taken before those of the package index: `pip wheel --no-deps -w wheels CHECKOUT`.
+# Foveal comes from wheels/ when a wheel of it is there, otherwise from the package index. A version that the index does
+# not have is put there before the build, CHECKOUT being a checkout of Foveal:
+#   pip wheel --no-deps -w wheels CHECKOUT
 FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY wheels /wheels
-RUN pip install --no-cache-dir --find-links /wheels foveal=={version} \\
-    && useradd --system --uid 10001 --no-create-home foveal
+RUN set -- /wheels/foveal-*.whl; [ -e "$1" ] || set -- foveal=={version}; \\
+    pip install --no-cache-dir --find-links /wheels "$@" \\
+    || {{ echo "Could not install $*. Is it in no package index? pip wheel --no-deps -w wheels CHECKOUT" >&2; exit 1; }}
+RUN useradd --system --uid 10001 --no-create-home foveal
 COPY bundle /{name}
 USER 10001
 EXPOSE 8000
@@ -21,8 +25,9 @@ ENTRYPOINT ["foveal", "serve", "--host", "0.0.0.0", "--token-file", "/run/secret
 CMD ["/{name}"]
 """
 COMPOSE = """\
-# openssl rand -hex 32 > token && docker compose up --build
-# The user of the container (10001) must be able to read the token.
+# pip wheel --no-deps -w wheels CHECKOUT   (a checkout of Foveal; not needed where a package index has {version} of it)
+# openssl rand -hex 32 > token   (the user of the container, 10001, must be able to read it)
+# docker compose up --build
 services:
   foveal:
     build: .
@@ -43,7 +48,7 @@ IGNORED = "token\n"
 
 
 def container_files(name: str, version: str) -> dict[str, str]:
-    """Name to text: a Dockerfile, a compose file, and what the build leaves out, and a place for wheels.
+    """Name to text: a Dockerfile, a compose file, what the build leaves out, and a place for wheels.
 
     Args:
         name: of the model, as the server calls it.
@@ -51,7 +56,7 @@ def container_files(name: str, version: str) -> dict[str, str]:
     """
     return {
         "Dockerfile": DOCKERFILE.format(name=name, version=version),
-        "compose.yaml": COMPOSE,
+        "compose.yaml": COMPOSE.format(version=version),
         ".dockerignore": IGNORED,
         "wheels/.keep": "",
     }
