@@ -242,7 +242,7 @@ def test_a_recipe_of_ones_own(photos: Path, tmp_path: Path) -> None:
         learning_rate=0.01,
     )
     run = foveal.train(photos, recipe=recipe, out=tmp_path / "run")
-    assert run.recipe == recipe.changed(precision=run.recipe.precision)
+    assert run.recipe == recipe.changed(precision=run.recipe.precision, kernels=run.recipe.kernels)
     with pytest.raises(RecipeError, match="classification"):
         foveal.train(photos, recipe=recipe, task="origami", out=tmp_path / "other")
 
