@@ -31,13 +31,18 @@ def photos(image_folder: Callable[..., Path]) -> Path:
         ("auto", "bf16", False, "torch"),
         ("auto", "fp32", True, "torch"),
         ("fused", "bf16", False, "fused"),
-        ("fused", "fp32", True, "torch"),
         ("torch", "bf16", True, "torch"),
     ],
 )
 def test_they_are_chosen_where_they_pay(kernels: str, precision: str, pays: bool, expected: str) -> None:
     assert resolve_kernels(kernels, precision, CPU, pays) == expected
     assert resolve_kernels(kernels, precision, Device(torch.device("meta"), "a GPU", 2), pays) == "torch"
+
+
+def test_in_single_precision_they_are_refused() -> None:
+    with pytest.raises(RecipeError, match="for bf16, and the precision is fp32"):
+        resolve_kernels("fused", "fp32", CPU, True)
+    assert resolve_kernels("fused", "fp32", Device(torch.device("meta"), "a GPU", 2), True) == "torch"
 
 
 def test_without_numba_torch_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

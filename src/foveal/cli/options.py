@@ -190,7 +190,8 @@ ACCEPT_LICENCE = Annotated[bool, option("--accept-licence", None, LICENCE_HELP, 
 
 AT_HELP = (
     "sensitivity=0.95 of the second of two labels, or LABEL:sensitivity=0.95; likewise specificity and precision; may "
-    "be repeated where several labels may be true, and none takes it away."
+    "be repeated where several labels may be true. Takes the place of what was asked for before; none takes all of that "
+    "away."
 )
 AIMS = ("sensitivity=", "specificity=", "precision=", "none")
 AT = Annotated[
@@ -198,19 +199,19 @@ AT = Annotated[
     option("--at", "AIM", AT_HELP, DECIDING, complete=labelled(*(f":{aim}" for aim in AIMS[:-1]), before=AIMS)),
 ]
 COVERAGE_HELP = (
-    "Answer this share of the images, those that the network is surest of; mark the others as abstained; none takes it "
-    "away."
+    "Answer this share of the images, those that the network is surest of; mark the others as abstained. Takes the "
+    "place of what was asked for before; none takes all of that away."
 )
 COVERAGE = Annotated[Any, option("--coverage", "F", COVERAGE_HELP, DECIDING, names=("none",), parser=share)]
 RISK_HELP = (
-    "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained; none takes it "
-    "away."
+    "Answer as many images as leave no larger share of the answers wrong; mark the others as abstained. "
+    "Takes the place of what was asked for before; none takes all of that away."
 )
 RISK = Annotated[Any, option("--risk", "F", RISK_HELP, DECIDING, names=("none",), parser=share)]
 COST_HELP = (
     "PNEUMONIA:NORMAL=10: a true PNEUMONIA answered NORMAL costs 10, where any other mistake costs 1; likewise "
     "LABEL:missed=10, LABEL:false=2, and abstain=0.3 for no answer; may be repeated. The answer is the one that is "
-    "expected to cost least; none takes it away."
+    "expected to cost least. Takes the place of what was asked for before; none takes all of that away."
 )
 COST_ENDINGS = (":", ":missed=", ":false=")
 COST = Annotated[

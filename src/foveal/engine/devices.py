@@ -99,9 +99,16 @@ def resolve_kernels(kernels: str, precision: str, device: Device, pays: bool) ->
         pays: whether training is long enough, where `auto` is asked for.
 
     Raises:
-        RecipeError: they are asked for, and numba is not there.
+        RecipeError: they are asked for on a CPU, and the precision is not bf16 or numba is not there.
     """
-    if device.torch.type != "cpu" or precision != "bf16" or kernels == "torch":
+    if device.torch.type != "cpu" or kernels == "torch":
+        return "torch"
+    if precision != "bf16":
+        if kernels == "fused":
+            raise RecipeError(
+                f"kernels=fused is for bf16, and the precision is {precision}.",
+                remedy="Use --set precision=bf16, or leave the work to torch: --set kernels=torch",
+            )
         return "torch"
     if not pays and kernels == "auto":
         return "torch"

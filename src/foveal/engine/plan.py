@@ -55,7 +55,15 @@ SMALLER = 6 / 7, 5 / 7  # of the side that weights were trained with: 192 and 16
 VALIDATING, MOST_SELDOM = 0.05, 25  # share of an epoch's time for validation where it is dear, and epochs between two
 FROZEN = 0.6  # of a backbone, where there is no time to tune all of it
 # What compute buys on CIFAR-10, FLOPs of training and test accuracy: benchmarks/records/ has the runs.
-CIFAR10 = (0.5e12, 0.697), (0.85e12, 0.727), (5.4e12, 0.83), (12.4e12, 0.868), (150e12, 0.92), (229e12, 0.929), (822e12, 0.941)
+CIFAR10 = (
+    (0.5e12, 0.697),
+    (0.85e12, 0.727),
+    (5.4e12, 0.83),
+    (12.4e12, 0.868),
+    (150e12, 0.92),
+    (229e12, 0.929),
+    (822e12, 0.941),
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class Planner:
         clock: seconds since the work began that the minutes are for.
         changes: fields of the recipe that are settled.
         own: the recipe to fit to the minutes where the user brings a net.
-        shrunk: whether its input is smaller than the recipe said, to fit more passes.
+        shrunk: whether its input is smaller than the recipe said, to fit the time.
         module: that net, where it is a module.
     """
 
@@ -156,10 +164,12 @@ class Planner:
         contract = self.own.input
         if not self.own.probe or self.changes.keys() & {"frozen", "input.height", "input.width"}:
             return contract
-        epochs = max(0.0, self._epochs(*self._measured(self.own)))
+        recipe, speed = self._measured(self.own)
+        epochs = max(0.0, self._epochs(recipe, speed))
         wanted = math.sqrt(epochs / ENOUGH)
-        # Where not even small images leave time to tune, the probe alone sees more in large ones.
-        if wanted >= 1 or epochs / SMALLER[-1] ** 2 < FEWEST:
+        # Where not even small images leave time to tune, the probe alone sees more in large ones, if it has the time.
+        in_time = self._left(recipe, speed) >= 0
+        if wanted >= 1 or (in_time and epochs / SMALLER[-1] ** 2 < FEWEST):
             return contract
         share = next((share for share in SMALLER if share <= wanted), SMALLER[-1])
         height, width = (32 * max(1, round(share * side / 32)) for side in (contract.height, contract.width))
@@ -288,7 +298,7 @@ class Planner:
         elif self.task.strides and "input.height" not in self.changes:
             why = "the shape of most images, in steps of the largest stride"
         elif recipe.weights and "input.height" not in self.changes:
-            smaller = "smaller than the weights were trained on, to fit more passes"
+            smaller = "smaller than the weights were trained on, to fit the time"
             why = smaller if self.shrunk else "as the weights were trained on"
         elif (self.own and not self.own.weights) or any(name.startswith("input.") for name in self.changes):
             why = "as asked for"
