@@ -190,8 +190,8 @@ ACCEPT_LICENCE = Annotated[bool, option("--accept-licence", None, LICENCE_HELP, 
 
 AT_HELP = (
     "sensitivity=0.95 of the second of two labels, or LABEL:sensitivity=0.95; likewise specificity and precision; may "
-    "be repeated where several labels may be true. Takes the place of what was asked for before; none takes all of that "
-    "away."
+    "be repeated where several labels may be true. Takes the place of what was asked for before; none takes all of "
+    "that away."
 )
 AIMS = ("sensitivity=", "specificity=", "precision=", "none")
 AT = Annotated[
