@@ -49,14 +49,12 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def of_task(
-    task: str, measurement: Measurement, names: list[str], settled: dict[str, Any], rows: Any = None, n: int = 200
-) -> Report:
-    values = {name: {"smallest": 1.0, "median": 2.0, "mean": 2.5, "largest": 9.0} for name in names}
-    data = {
-        "source": "people",
+def data_of(source: str, n: int, **targets: Any) -> dict[str, Any]:
+    """What a report says of 2n images, of which n are the test."""
+    return {
+        "source": source,
         "images": 2 * n,
-        **({"labels": {}, "values": values} if measurement.points else {"labels": dict.fromkeys(names, n)}),
+        **targets,
         "splits": {"train": n, "validation": 0, "test": n},
         "given": [],
         "sizes": {key: [8, 8] for key in ("smallest", "median", "largest")},
@@ -65,6 +63,14 @@ def of_task(
         "findings": [],
         "fingerprint": "ab" * 32,
     }
+
+
+def of_task(
+    task: str, measurement: Measurement, names: list[str], settled: dict[str, Any], rows: Any = None, n: int = 200
+) -> Report:
+    values = {name: {"smallest": 1.0, "median": 2.0, "mean": 2.5, "largest": 9.0} for name in names}
+    targets = {"labels": {}, "values": values} if measurement.points else {"labels": dict.fromkeys(names, n)}
+    data = data_of("people", n, **targets)
     return build_report(
         measurement,
         task=TASKS[task],

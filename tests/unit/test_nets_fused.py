@@ -1,6 +1,7 @@
 """Pooling, batch norm, bias and ReLU as one: held to torch's own layers, one after the other, in double precision."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -194,13 +195,21 @@ def test_a_network_learns_the_same(line: str, monkeypatch: pytest.MonkeyPatch) -
         assert torch.allclose(plain.eval()(pixels), own.eval()(pixels), atol=0.05)
 
 
-def test_in_single_precision_and_elsewhere_nothing_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_single_precision_and_without_training_nothing_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     own = network("w2-16c3same:none-mp2-bn:relu-gmp")
     own.fuse(True)
-    monkeypatch.setattr(fused, "kernels", lambda: pytest.fail("fused"))
-    pixels = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    calls, kernels = [0], fused.kernels
+
+    def counted() -> Any:
+        calls[0] += 1
+        return kernels()
+
+    monkeypatch.setattr(fused, "kernels", counted)
+    pixels = torch.zeros(2, 3, 16, 16, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     own.train()(pixels)
     with torch.autocast("cpu", torch.bfloat16):
         own.eval()(pixels)
-        with torch.no_grad():
-            own.train().requires_grad_(False)
+    assert calls[0] == 0
+    with torch.autocast("cpu", torch.bfloat16):
+        own.train()(pixels)
+    assert calls[0] == 2, "whitening's ReLU, and pooling with batch norm"

@@ -17,7 +17,7 @@ from foveal.report import Report, build_report, write_page
 from foveal.report.page import cautions
 from foveal.report.plots import LEFT
 from foveal.tasks import TASKS
-from paged import HOSTILE, Page
+from paged import HOSTILE, Page, data_of
 
 
 def history(epochs: int) -> list[dict[str, Any]]:
@@ -45,18 +45,7 @@ def make(
     files = [f"test/{names[k]}/{i}.png" for i, k in enumerate(truth)]
     test, train = (Examples(files, some, truth) for some in (pixels, pixels[::-1]))
     measurement = measure_labels(np.eye(len(names))[said] * 4, test, train, names, seed=0)
-    data = {
-        "source": "a/folder/flowers",
-        "images": 2 * n,
-        "labels": dict.fromkeys(names, 2 * n // len(names)),
-        "splits": {"train": n, "validation": 0, "test": n},
-        "given": [],
-        "sizes": {key: [8, 8] for key in ("smallest", "median", "largest")},
-        "channels": 3,
-        "modes": {"RGB": 2 * n},
-        "findings": [],
-        "fingerprint": "ab" * 32,
-    }
+    data = data_of("a/folder/flowers", n, labels=dict.fromkeys(names, 2 * n // len(names)))
     report = build_report(
         measurement,
         task=TASKS["classification"],

@@ -65,12 +65,12 @@ def fits(norm: nn.Module) -> bool:
     return norm.affine and norm.track_running_stats and norm.momentum is not None
 
 
-def rectified(x: Tensor, scale: nn.Module | None, bias: Tensor | None = None, pool: bool = False) -> Tensor:
+def rectified(x: Tensor, norm: nn.Module | None, bias: Tensor | None = None, pool: bool = False) -> Tensor:
     """ReLU of maps after batch norm, or with a bias; of the largest of each 2×2 first where `pool`.
 
     Args:
         x: (B, C, H, W), for which `can_fuse` holds.
-        scale: batch norm, for which `fits` holds; its running means and variances move on.
+        norm: batch norm, for which `fits` holds; its running means and variances move on.
         bias: (C,), where there is no batch norm.
 
     Returns:
@@ -78,9 +78,9 @@ def rectified(x: Tensor, scale: nn.Module | None, bias: Tensor | None = None, po
 
     Source: Ioffe and Szegedy 2015 (batch norm); its gradient: section 3.
     """
-    if scale is None:
+    if norm is None:
         return _Rectified.apply(x, None, bias, None, pool)  # pyright: ignore[reportReturnType]
-    return _Rectified.apply(x, scale.weight, scale.bias, scale, pool)  # pyright: ignore[reportReturnType]
+    return _Rectified.apply(x, norm.weight, norm.bias, norm, pool)  # pyright: ignore[reportReturnType]
 
 
 def rectify(x: Tensor) -> Tensor:
